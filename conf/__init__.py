@@ -1,0 +1,1 @@
+"""Reusable choices: one YAML file each; groups mirror the package."""

@@ -1,0 +1,103 @@
+"""The contract of a block, and the one composition of norm, mixer and residual."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, get_args
+
+from torch import Tensor, nn
+
+from nas.blocks.norms import NormType, make_norm
+from nas.configured import Configured
+from nas.errors import check_choice, check_positive, check_probability
+from nas.masks import check_mask
+
+Role = Literal["attention", "mixing", "feedforward", "recursive", "transformer", "none"]
+NormSite = Literal["pre", "post", "sandwich"]
+
+
+class Block(Configured, nn.Module):
+    """One entry of ``hidden_cls``: ``(data, attention_mask[, state]) -> data [, state]``.
+
+    ``data`` is [B, T, D]. ``attention_mask`` is None (every token is real), [B, T] or [B, T, T],
+    with 1 or True for a real key; a block takes what it needs from it (`nas.masks`). Shape and
+    dtype are kept, padding never reaches real tokens, and rows of padding stay finite.
+    """
+
+    role: ClassVar[Role]
+    recursive: ClassVar[bool] = False
+    """Whether the block takes a third input, the state (None at first), and returns a new one."""
+    state_kind: ClassVar[str] = "state"
+    """Recursive blocks of one kind read each other's state; other kinds never see it."""
+    mask_cls: ClassVar[type[nn.Module] | None] = None
+    """What makes the block's mask from data and padding mask; None: the scaffold's ``mask_cls``."""
+
+    @property
+    def label(self) -> str:
+        """The short name in an architecture's string, such as ``mha`` or ``geglu``."""
+        raise NotImplementedError
+
+    def flops_per_token(self, seq_length: int) -> float:
+        """Return the forward pass's floating-point operations per token (2 per multiply-add)."""
+        raise NotImplementedError
+
+
+class ResidualBlock(Block):
+    """A block made of one mixer: ``data + mix(norm(data))`` and its variants.
+
+    ``pre`` normalises what the mixer reads (Xiong et al. 2020, arXiv 2002.04745), ``post`` the sum
+    (Vaswani et al. 2017), ``sandwich`` what the mixer reads and what it returns (Ding et al. 2021,
+    arXiv 2105.13290). A subclass defines `mix`, `label` and `flops_per_token`.
+
+    Args:
+        hidden_size: D, the width of ``data``.
+        norm: where the norm stands.
+        norm_type: ``layer`` or ``rms``.
+        norm_epsilon: added to the variance.
+        dropout: applied to what the mixer returns.
+
+    Raises:
+        InputError: a size is not positive, or a choice is unknown.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        *,
+        norm: NormSite = "pre",
+        norm_type: NormType = "layer",
+        norm_epsilon: float = 1e-6,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_positive(hidden_size=hidden_size, norm_epsilon=norm_epsilon)
+        check_choice("norm", norm, get_args(NormSite))
+        check_probability(dropout=dropout)
+
+        def make() -> nn.Module:
+            return make_norm(norm_type, hidden_size, norm_epsilon)
+
+        self.norm_before = make() if norm != "post" else nn.Identity()
+        self.norm_mixed = make() if norm == "sandwich" else nn.Identity()
+        self.norm_after = make() if norm == "post" else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+
+    def mix(self, data: Tensor, attention_mask: Tensor | None, *state: Any) -> Any:
+        """Map [B, T, D] to [B, T, D]; a recursive block takes the state and returns (data, state)."""
+        raise NotImplementedError
+
+    def forward(self, data: Tensor, attention_mask: Tensor | None = None, *state: Any) -> Any:
+        """Map ``data`` [B, T, D] to [B, T, D], or to (data, state) if the block is recursive.
+
+        Raises:
+            InputError: the mask does not fit the data.
+        """
+        check_mask(attention_mask, data)
+        mixed = self.mix(self.norm_before(data), attention_mask, *state)
+        if not self.recursive:
+            return self._combine(data, mixed)
+        mixed, new_state = mixed
+        return self._combine(data, mixed), new_state
+
+    def _combine(self, data: Tensor, mixed: Tensor) -> Tensor:
+        out: Tensor = self.norm_after(data + self.dropout(self.norm_mixed(mixed)))
+        return out

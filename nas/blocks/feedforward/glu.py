@@ -1,0 +1,83 @@
+"""The gated feed-forward network."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from nas.blocks.activations import Activation, ActivationName, get_activation
+from nas.blocks.base import NormSite, ResidualBlock, Role
+from nas.blocks.norms import NormType
+from nas.errors import check_positive, check_probability
+
+_LABELS: dict[str, str] = {
+    "gelu": "geglu",
+    "gelu_tanh": "geglu",
+    "relu": "reglu",
+    "relu2": "relu2glu",
+    "silu": "swiglu",
+}
+
+
+class GLU(ResidualBlock):
+    """Widen each token twice, multiply one half by the other's activation, narrow the product.
+
+    Shazeer 2020 (arXiv 2002.05202): GEGLU, SwiGLU, ReGLU. Differences: gate and value are one
+    projection (``inner``, the gate first); the inner width is a multiple of 8.
+
+    Args:
+        hidden_size: D.
+        inner_dim: the width in between; null: ``ratio * D``, rounded to a multiple of 8.
+        ratio: used when ``inner_dim`` is null; 8/3 has as many weights as an MLP at 4.
+        activation: of the gate.
+        bias: of both projections.
+        inner_dropout: applied to the product.
+        norm: see `ResidualBlock`, as are ``norm_type``, ``norm_epsilon`` and ``dropout``.
+
+    Raises:
+        InputError: a size is not positive, or the activation is unknown.
+    """
+
+    role: ClassVar[Role] = "feedforward"
+
+    def __init__(
+        self,
+        hidden_size: int,
+        *,
+        inner_dim: int | None = None,
+        ratio: float = 8 / 3,
+        activation: ActivationName = "silu",
+        bias: bool = False,
+        inner_dropout: float = 0.0,
+        norm: NormSite = "pre",
+        norm_type: NormType = "layer",
+        norm_epsilon: float = 1e-6,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            hidden_size, norm=norm, norm_type=norm_type, norm_epsilon=norm_epsilon, dropout=dropout
+        )
+        check_positive(ratio=ratio, inner_dim=1 if inner_dim is None else inner_dim)
+        check_probability(inner_dropout=inner_dropout)
+        inner_dim = inner_dim or max(8, 8 * round(ratio * hidden_size / 8))
+        self.activation: Activation = get_activation(activation)
+        self._label = _LABELS[activation]
+        self.inner = nn.Linear(hidden_size, 2 * inner_dim, bias=bias)
+        self.inner_dropout = nn.Dropout(inner_dropout)
+        self.output = nn.Linear(inner_dim, hidden_size, bias=bias)
+
+    @property
+    def label(self) -> str:
+        """By the activation: ``geglu``, ``swiglu``, ``reglu`` or ``relu2glu``."""
+        return self._label
+
+    def flops_per_token(self, seq_length: int) -> float:
+        """Return the cost of the two products."""
+        return 6.0 * self.output.in_features * self.output.out_features
+
+    def mix(self, data: Tensor, attention_mask: Tensor | None, *state: Tensor) -> Tensor:
+        """Map [B, T, D] to [B, T, D], each token by itself; the mask is not needed."""
+        gate, value = self.inner(data).chunk(2, dim=-1)
+        out: Tensor = self.output(self.inner_dropout(self.activation(gate) * value))
+        return out

@@ -1,0 +1,73 @@
+"""The two-layer feed-forward network."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from nas.blocks.activations import Activation, ActivationName, get_activation
+from nas.blocks.base import NormSite, ResidualBlock, Role
+from nas.blocks.norms import NormType
+from nas.errors import check_positive, check_probability
+
+
+class MLP(ResidualBlock):
+    """Widen each token, apply an activation, narrow it again.
+
+    Vaswani et al. 2017 (arXiv 1706.03762); ``relu2`` is Primer's (arXiv 2109.08668). Difference:
+    no biases unless asked.
+
+    Args:
+        hidden_size: D.
+        inner_dim: the width in between; null: ``ratio * D``.
+        ratio: used when ``inner_dim`` is null.
+        activation: ``gelu`` is the exact one, ``gelu_tanh`` its approximation.
+        bias: of both projections.
+        inner_dropout: applied after the activation.
+        norm: see `ResidualBlock`, as are ``norm_type``, ``norm_epsilon`` and ``dropout``.
+
+    Raises:
+        InputError: a size is not positive, or the activation is unknown.
+    """
+
+    role: ClassVar[Role] = "feedforward"
+
+    def __init__(
+        self,
+        hidden_size: int,
+        *,
+        inner_dim: int | None = None,
+        ratio: float = 4.0,
+        activation: ActivationName = "gelu",
+        bias: bool = False,
+        inner_dropout: float = 0.0,
+        norm: NormSite = "pre",
+        norm_type: NormType = "layer",
+        norm_epsilon: float = 1e-6,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            hidden_size, norm=norm, norm_type=norm_type, norm_epsilon=norm_epsilon, dropout=dropout
+        )
+        check_positive(ratio=ratio, inner_dim=1 if inner_dim is None else inner_dim)
+        check_probability(inner_dropout=inner_dropout)
+        inner_dim = inner_dim or max(1, round(ratio * hidden_size))
+        self.activation: Activation = get_activation(activation)
+        self.inner = nn.Linear(hidden_size, inner_dim, bias=bias)
+        self.inner_dropout = nn.Dropout(inner_dropout)
+        self.output = nn.Linear(inner_dim, hidden_size, bias=bias)
+
+    @property
+    def label(self) -> str:
+        """Always ``mlp``."""
+        return "mlp"
+
+    def flops_per_token(self, seq_length: int) -> float:
+        """Return the cost of the two products."""
+        return 4.0 * self.inner.in_features * self.inner.out_features
+
+    def mix(self, data: Tensor, attention_mask: Tensor | None, *state: Tensor) -> Tensor:
+        """Map [B, T, D] to [B, T, D], each token by itself; the mask is not needed."""
+        out: Tensor = self.output(self.inner_dropout(self.activation(self.inner(data))))
+        return out

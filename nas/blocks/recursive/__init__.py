@@ -1,0 +1,1 @@
+"""Blocks whose role is recursive."""

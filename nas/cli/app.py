@@ -1,0 +1,123 @@
+"""What every command shares: Hydra's flags, checked overrides, errors of one line, exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.config.compose import Composed, Kind, compose, for_hydra, split_grid
+from nas.errors import InputError, InterruptedRunError, NasError
+from nas.progress import say
+
+if TYPE_CHECKING:
+    import argparse
+
+Action = Callable[[Composed], int]
+"""Does the command's work for one configuration and returns the exit code."""
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+_INFORMATION = ("help", "hydra_help", "cfg", "info", "shell_completion")
+
+
+def run_command(kind: Kind, action: Action, arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; wrong input is told without a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # SIGTERM outside the training loop leaves like Ctrl-C: what was finished is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _dispatch(kind, action, given)
+    except InputError as error:
+        for mistake in error.mistakes:
+            say(f"error: {mistake}")
+        return WRONG_INPUT
+    except InterruptedRunError as error:
+        say(f"interrupted: {error}")
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        say("interrupted; run the same command to continue")
+        return INTERRUPTED
+    except NasError as error:
+        say(f"error: {error}")
+        return FAILED
+
+
+def _dispatch(kind: Kind, action: Action, given: list[str]) -> int:
+    arguments = _parse(given)
+    overrides = _overrides(arguments)
+    if any(getattr(arguments, name) for name in _INFORMATION):
+        return _ask_hydra(kind, given, arguments)
+    if arguments.multirun:
+        return _run_grid(kind, action, overrides)
+    return action(compose(kind, overrides))
+
+
+def _parse(given: list[str]) -> argparse.Namespace:
+    from hydra._internal.utils import get_args_parser
+
+    arguments = get_args_parser().parse_args(given)
+    if arguments.experimental_rerun:
+        raise InputError(
+            "--experimental-rerun reads a pickle, which can run code: use experiment=<file.yaml>"
+        )
+    if arguments.config_path or arguments.config_name:
+        raise InputError(
+            "--config-path and --config-name are fixed: --config-dir adds a folder of your own choices"
+        )
+    return arguments
+
+
+def _overrides(arguments: argparse.Namespace) -> list[str]:
+    if not arguments.config_dir:
+        return list(arguments.overrides)
+    folder = Path(arguments.config_dir).expanduser().resolve()
+    if not folder.is_dir():
+        raise InputError(f"--config-dir={arguments.config_dir!r} is not a folder")
+    return [*arguments.overrides, f"hydra.searchpath=[file://{folder}]"]
+
+
+def _ask_hydra(kind: Kind, given: list[str], arguments: argparse.Namespace) -> int:
+    """Let Hydra answer --help, --cfg, --info and tab completion."""
+    import hydra
+
+    flags = [text for text in given if text not in arguments.overrides]
+    prepared = arguments.overrides if arguments.shell_completion else for_hydra(arguments.overrides)
+    sys.argv = [sys.argv[0], *flags, *prepared]
+
+    def nothing(config: Any) -> None:
+        """Hydra never gets here: the flags above only print."""
+
+    for_hydra([])  # registers the sweeps for completion and help
+    hydra.main(config_path="pkg://nas.conf", config_name=kind, version_base="1.3")(nothing)()
+    return DONE
+
+
+def _run_grid(kind: Kind, action: Action, overrides: list[str]) -> int:
+    """Run every combination, checked before the first; a failure does not stop the others."""
+    jobs = split_grid(overrides)
+    mistakes: dict[str, None] = {}  # ordered, and each told once
+    checked: list[Composed] = []
+    for job in jobs:
+        try:
+            checked.append(compose(kind, job))
+        except InputError as error:
+            mistakes.update(dict.fromkeys(error.mistakes))
+    if mistakes:
+        raise InputError(*mistakes)
+    worst = DONE
+    for number, composed in enumerate(checked, start=1):
+        say(f"run {number} of {len(checked)}: {' '.join(composed.overrides)}")
+        worst = max(worst, _run_one(action, composed))
+    return worst
+
+
+def _run_one(action: Action, composed: Composed) -> int:
+    try:
+        return action(composed)
+    except InterruptedRunError:
+        raise
+    except NasError as error:
+        say(f"error: {error}")
+        return FAILED

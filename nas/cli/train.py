@@ -1,0 +1,57 @@
+"""``nas-train``: one run, or with ``-m`` a grid of runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from nas.cli.app import DONE, FAILED, run_command
+from nas.config.compose import Composed
+from nas.progress import console, duration, quantity, say
+
+
+def main() -> None:
+    """Run the command and exit."""
+    sys.exit(run_command("train", train))
+
+
+def train(composed: Composed) -> int:
+    """Train one configuration; print where its files are and what came out."""
+    from nas.config.build import Run
+
+    run = Run(composed)
+    with Display() as display:
+        result = run.train(report=say, watch=display.watch)
+    values = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+    print(f"{result.status}  {values}")
+    print(f"{result.architecture}  {quantity(result.parameters)} parameters  {duration(result.seconds)}")
+    print(run.folder)
+    return DONE if result.status == "done" else FAILED
+
+
+class Display:
+    """A progress bar in a terminal, a line for every evaluation elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console(), transient=True)
+        self._task = self._bar.add_task("training", total=1.0)
+
+    def __enter__(self) -> Display:
+        if console().is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def watch(self, row: dict[str, Any], progress: float) -> None:
+        """Show one row of metrics."""
+        if "train/loss" in row:
+            text = f"step {row['step']}  train/loss {row['train/loss']:.4f}"
+            self._bar.update(self._task, completed=progress, description=text)
+        else:
+            values = "  ".join(f"{k} {v:.4f}" for k, v in row.items() if k not in ("step", "seconds"))
+            say(f"step {row['step']} ({progress:.0%})  {values}")

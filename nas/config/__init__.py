@@ -1,0 +1,1 @@
+"""Configuration: Hydra's groups and overrides, checked against signatures, built into objects."""

@@ -1,0 +1,182 @@
+"""From a checked configuration to a run that can be looked at and trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from nas.config.compose import Composed, compose
+from nas.errors import InputError
+from nas.files import write_text
+from nas.progress import Say, say
+
+if TYPE_CHECKING:
+    from nas.scaffold import EncoderScaffold
+    from nas.tasks.base import Task
+    from nas.train.result import RunResult
+    from nas.train.run import Rung, Watch
+
+NOT_IDENTITY = ("paths", "tracker", "study")
+"""Keys that change where a run is kept and shown, not what it computes."""
+
+
+class Run:
+    """One training run: its encoder and task are built, nothing is prepared or trained yet.
+
+    Args:
+        composed: the checked configuration.
+        folder: the run folder; None puts it under ``paths.outputs`` with a name made of encoder,
+            task and a hash of the configuration, so that the same command finds it again.
+        group: the study or experiment it belongs to.
+        job_type: ``train`` or ``trial``, for trackers.
+
+    Raises:
+        InputError: the encoder or the task cannot be built from these values.
+    """
+
+    def __init__(
+        self,
+        composed: Composed,
+        folder: Path | None = None,
+        group: str | None = None,
+        job_type: str = "train",
+    ) -> None:
+        self.composed = composed
+        self.config = composed.values()
+        self.overrides = composed.overrides
+        self.group = group or self.config["study"] or "train"
+        self.job_type = job_type
+        self.parts = _make_all(self.config)
+        self.task: Task = self.parts["task"]
+        self.encoder: EncoderScaffold = build_encoder(self.config, self.task)
+        default = Path(self.config["paths"]["outputs"]).expanduser() / self.group / self._default_name()
+        self.folder = folder or default
+
+    def train(self, report: Say = say, rung: Rung | None = None, watch: Watch | None = None) -> RunResult:
+        """Train to the end of the budget, in the run folder, and return the result.
+
+        Args:
+            report: told what happens, a line at a time.
+            rung: asked at every evaluation whether the run shall go on.
+            watch: told every row of metrics with the share of the budget.
+
+        Raises:
+            InputError: the data cannot be prepared.
+            InterruptedRunError: stopped by a signal; the same call continues.
+        """
+        from nas.train.run import RunPlan, execute
+
+        config = self.config
+        plan = RunPlan(
+            encoder=self.encoder,
+            **self.parts,
+            seed=config["seed"],
+            folder=self.folder,
+            cache=Path(config["paths"]["cache"]).expanduser(),
+            name=self.folder.name if self.job_type == "train" else f"trial-{self.folder.name}",
+            group=self.group,
+            job_type=self.job_type,
+            config=config,
+        )
+        self._write_config()
+        return execute(
+            plan, report, rung or (lambda progress, metrics: True), watch or (lambda row, progress: None)
+        )
+
+    def identity(self) -> str:
+        """Return a hash of all that decides the result: the resolved configuration."""
+        return _identity(self.config)
+
+    def _default_name(self) -> str:
+        return f"{self.composed.choices['encoder']}-{self.task.name}-{self.identity()}"
+
+    def _write_config(self) -> None:
+        path = self.folder / "config.yaml"
+        if path.is_file() and _identity(OmegaConf.to_container(OmegaConf.load(path))) != self.identity():  # type: ignore[arg-type]
+            shutil.rmtree(self.folder)  # left by another study of this name, whose journal is gone
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(path, OmegaConf.to_yaml(OmegaConf.create(self.config)))
+        write_text(self.folder / "overrides.txt", "".join(f"{line}\n" for line in self.overrides))
+
+
+def build(overrides: Sequence[str] = ()) -> Run:
+    """Build the run that ``nas-train`` with these overrides would train.
+
+    Example: ``run = nas.build(["encoder=bert", "task=mqar"]); run.train().metrics``.
+
+    Raises:
+        InputError: one sentence for each wrong key, value or name.
+    """
+    return Run(compose("train", list(overrides)))
+
+
+def build_encoder(config: dict[str, Any], task: Task) -> EncoderScaffold:
+    """Build the encoder of a resolved configuration, with the vocabulary and length of its task.
+
+    Its weights depend on ``config["seed"]`` alone.
+
+    Raises:
+        InputError: sizes that do not fit each other or the task.
+    """
+    from nas.seeding import seed_torch
+
+    node = json.loads(json.dumps(config["encoder"]))
+    _fit_embedding(node["embedding"], task)
+    seed_torch(config["seed"], "encoder")
+    encoder: EncoderScaffold = instantiate_node("encoder", node)
+    return encoder
+
+
+def _fit_embedding(embedding: Any, task: Task) -> None:
+    needed = {"vocab_size": task.vocab_size, "max_seq_length": task.seq_length}
+    if not isinstance(embedding, dict):
+        return
+    for key, least in needed.items():
+        if key in embedding and embedding[key] is None:
+            embedding[key] = least
+        elif isinstance(embedding.get(key), int) and embedding[key] < least:
+            raise InputError(
+                f"embedding.{key}={embedding[key]} is less than the {least} that task={task.name} needs"
+            )
+
+
+def _make_all(config: dict[str, Any]) -> dict[str, Any]:
+    """Instantiate all that is cheap; the mistakes of every part are reported together."""
+    parts: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for key in ("task", "optimizer", "schedule", "trainer", "tracker"):
+        try:
+            parts[key] = instantiate_node(key, config[key])
+        except InputError as error:
+            mistakes.extend(error.mistakes)
+    if mistakes:
+        raise InputError(*mistakes)
+    return parts
+
+
+def instantiate_node(key: str, node: dict[str, Any]) -> Any:
+    """Instantiate a node whose targets were checked; its own errors come out as they are."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None:
+            raise cause from None
+        raise InputError(f"{key}: {str(error).splitlines()[-1]}") from error
+
+
+def _identity(config: dict[str, Any]) -> str:
+    decisive = {k: v for k, v in config.items() if k not in NOT_IDENTITY}
+    text = json.dumps(decisive, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,139 @@
+"""Every mistake of a composed configuration, found without building or importing anything heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nas.config.signatures import Annotation, Signature, signature_of
+from nas.config.targets import target_mistake
+from nas.config.types import allowed, choices, fits
+from nas.errors import InputError, nearest
+from nas.slots import expand, unknown_names
+
+_SPECIAL = ("_target_", "_partial_")
+
+
+def mistakes_in(config: DictConfig, root: str, trusted: Iterable[str]) -> list[str]:
+    """Return one sentence for each mistake in ``config``; an empty list means that it can be built.
+
+    Args:
+        config: as composed, interpolations not yet resolved.
+        root: dotted path of the dataclass that says which top-level keys exist.
+        trusted: further prefixes of targets.
+    """
+    mistakes = _unresolvable(config)
+    if mistakes:
+        return mistakes
+    values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    signature = signature_of(root)
+    assert signature is not None
+    found = _node_mistakes("", values, signature, tuple(trusted))
+    return [*found, *_slot_mistakes(values.get("encoder"))]
+
+
+def _unresolvable(config: DictConfig) -> list[str]:
+    mistakes = [f"{key} is required: add {key}=..." for key in sorted(_missing(config))]
+    if mistakes:
+        return mistakes
+    try:
+        OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        return [f"{error.full_key or 'config'}: {str(error).splitlines()[0]}"]
+    return []
+
+
+def _missing(config: DictConfig) -> set[str]:
+    # Nodes that point elsewhere are skipped: the key is missing in one place.
+    return set(OmegaConf.missing_keys(_without_links(config)))
+
+
+def _without_links(config: DictConfig) -> DictConfig:
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    links = {k: v for k, v in plain.items() if not (isinstance(v, str) and v.startswith("${"))}
+    return DictConfig(_drop_interpolations(links))
+
+
+def _drop_interpolations(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _drop_interpolations(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_drop_interpolations(v) for v in value]
+    return None if isinstance(value, str) and "${" in value else value
+
+
+def _node_mistakes(
+    path: str, node: dict[str, Any], signature: Signature, trusted: tuple[str, ...]
+) -> list[str]:
+    mistakes = []
+    parameters = signature.parameters
+    for key, value in node.items():
+        if key in _SPECIAL:
+            continue
+        full = f"{path}.{key}" if path else key
+        if key not in parameters and not signature.open:
+            mistakes.append(f"{full} is not a key here{_offer(path, key, parameters)}")
+        else:
+            annotation = parameters.get(key, Annotation(None, ""))
+            mistakes.extend(_value_mistakes(full, value, annotation, trusted))
+    if not node.get("_partial_"):
+        absent = sorted(signature.required - node.keys())
+        mistakes.extend(f"{path}.{key} is required" if path else f"{key} is required" for key in absent)
+    return mistakes
+
+
+def _value_mistakes(path: str, value: Any, annotation: Annotation, trusted: tuple[str, ...]) -> list[str]:
+    if isinstance(value, dict) and "_target_" in value:
+        return _target_mistakes(path, value, trusted)
+    if not fits(value, annotation):
+        literal = choices(annotation)
+        offer = nearest(str(value), [str(c) for c in literal]) if isinstance(value, str) else ""
+        return [f"{path}={value!r} must be {allowed(annotation)}{offer}"]
+    children = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    unknown = Annotation(None, "")
+    return [m for key, child in children for m in _value_mistakes(f"{path}.{key}", child, unknown, trusted)]
+
+
+def _target_mistakes(path: str, node: dict[str, Any], trusted: tuple[str, ...]) -> list[str]:
+    target = node["_target_"]
+    mistake = target_mistake(f"{path}._target_", target, trusted)
+    if mistake:
+        return [mistake]
+    if not isinstance(node.get("_partial_", False), bool):
+        return [f"{path}._partial_={node['_partial_']!r} must be true (a fresh one) or false (one, shared)"]
+    return _node_mistakes(path, node, signature_of(target) or _imported(target), trusted)
+
+
+def _imported(target: str) -> Signature:
+    import inspect
+
+    from torch import nn
+
+    parameters = inspect.signature(getattr(nn, target.rpartition(".")[2])).parameters
+    free = {k: Annotation(None, "") for k, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+    return Signature(free, frozenset(), open=len(free) < len(parameters))
+
+
+def _offer(path: str, key: str, parameters: dict[str, Annotation]) -> str:
+    prefix = f"{path}." if path else ""
+    offer = nearest(f"{prefix}{key}", [f"{prefix}{p}" for p in parameters])
+    return offer or f"; allowed are {sorted(parameters)}"
+
+
+def _slot_mistakes(encoder: Any) -> list[str]:
+    if not isinstance(encoder, dict) or not isinstance(encoder.get("hidden_cls"), list):
+        return []
+    depth, blocks = encoder.get("num_layers"), encoder.get("blocks")
+    found = unknown_names(encoder["hidden_cls"], blocks if isinstance(blocks, dict) else {})
+    if isinstance(depth, int | None):
+        try:
+            expand(encoder["hidden_cls"], depth)
+        except InputError as error:
+            found.extend(error.mistakes)
+    return found

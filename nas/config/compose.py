@@ -1,0 +1,214 @@
+"""A command's overrides composed into one checked configuration, or all of its mistakes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from nas.config import check, diagnose
+from nas.config.root import SEARCH_ONLY
+from nas.config.sources import BY_PATH, register_file, register_sweeps
+from nas.errors import InputError
+
+Kind = Literal["train", "search", "report"]
+_ROOTS = {kind: f"nas.config.root.{kind.capitalize()}Config" for kind in get_args(Kind)}
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A checked configuration and where it came from.
+
+    Attributes:
+        config: interpolations kept; without Hydra's own node.
+        choices: group to the chosen name.
+        overrides: as given, file names made absolute: with them the same configuration is made again.
+        trusted: further prefixes of ``_target_`` that the command line allowed.
+    """
+
+    config: DictConfig
+    choices: dict[str, str | None]
+    overrides: tuple[str, ...]
+    trusted: tuple[str, ...]
+
+    def values(self) -> dict[str, Any]:
+        """Return plain values, interpolations resolved."""
+        resolved: dict[str, Any] = OmegaConf.to_container(self.config, resolve=True)  # type: ignore[assignment]
+        return resolved
+
+
+def compose(kind: Kind, overrides: Sequence[str]) -> Composed:
+    """Compose ``conf/<kind>.yaml`` with overrides, and check every key, type, name and target.
+
+    Raises:
+        InputError: one sentence for each mistake, all of them together.
+    """
+    with hydra_loaded():
+        given = _prepare(overrides)
+        try:
+            config = hydra_compose(kind, given.for_hydra, return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException):
+            raise InputError(*_all_mistakes(kind, given)) from None
+    composed = _composed(config, kind, given)
+    mistakes = check.mistakes_in(composed.config, _ROOTS[kind], given.trusted)
+    if mistakes:
+        raise InputError(*mistakes)
+    return composed
+
+
+def with_values(base: Composed, kind: Kind, overrides: Sequence[str]) -> Composed:
+    """Return ``base`` with more overrides; 2 ms if they only set values, a new composition otherwise.
+
+    Raises:
+        InputError: as `compose`.
+    """
+    parsed = [parse(override) for override in overrides]
+    plain = all(not p.is_add() and not p.is_delete() and "@" not in str(p.input_line) for p in parsed)
+    if not plain or any(OmegaConf.select(base.config, _key(p), default=_ABSENT) is _ABSENT for p in parsed):
+        return compose(kind, [*base.overrides, *overrides])
+    config = base.config.copy()
+    for p in parsed:
+        if isinstance(OmegaConf.select(config, _key(p)), DictConfig):  # a group's name, not a value
+            return compose(kind, [*base.overrides, *overrides])
+        OmegaConf.update(config, _key(p), p.value(), merge=False)
+    mistakes = check.mistakes_in(config, _ROOTS[kind], base.trusted)
+    if mistakes:
+        raise InputError(*mistakes)
+    return Composed(config, base.choices, (*base.overrides, *overrides), base.trusted)
+
+
+_ABSENT = object()
+
+
+def parse(override: str) -> Override:
+    """Parse one override.
+
+    Raises:
+        InputError: it is not of the form key=value.
+    """
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        raise InputError(f"{override!r} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+@contextmanager
+def hydra_loaded() -> Iterator[None]:
+    """Point Hydra at ``conf/`` and ``sweeps/``; whatever was loaded before is restored."""
+    register_sweeps()
+    with initialize_config_module("nas.conf", version_base="1.3"):
+        yield
+
+
+def group_options() -> dict[str, list[str]]:
+    """Return every group and the names in it; needs `hydra_loaded`."""
+    loader = GlobalHydra.instance().config_loader()
+
+    def below(parent: str) -> Iterator[str]:
+        for name in loader.list_groups(parent):
+            group = f"{parent}/{name}" if parent else name
+            yield group
+            yield from below(group)
+
+    return {g: loader.get_group_options(g) for g in below("") if not g.startswith("hydra")}
+
+
+def split_grid(overrides: Sequence[str]) -> list[list[str]]:
+    """Return the override lists of a grid: one for each combination of comma-separated values.
+
+    Raises:
+        InputError: an override is not of the form key=value.
+    """
+    parsed = [parse(override) for override in overrides]
+    [jobs] = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    return [list(job) for job in jobs]
+
+
+def for_hydra(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides as Hydra's own command line takes them."""
+    register_sweeps()
+    return _prepare(overrides).for_hydra
+
+
+@dataclass(frozen=True)
+class _Given:
+    for_hydra: list[str]
+    recorded: tuple[str, ...]
+    trusted: tuple[str, ...]
+
+
+def _prepare(overrides: Sequence[str]) -> _Given:
+    """Take out what Hydra shall not see, and replace paths of files by registered names."""
+    parsed: list[tuple[str, Override]] = []
+    mistakes: list[str] = []
+    for text in overrides:
+        try:
+            parsed.append((text, parse(text)))
+        except InputError as error:
+            mistakes.extend(error.mistakes)
+    if mistakes:
+        raise InputError(*mistakes)
+    outputs = next((str(p.value()) for _, p in parsed if p.key_or_group == "paths.outputs"), "outputs")
+    for_hydra, recorded, trusted = [], [], []
+    for text, p in parsed:
+        value = None if p.is_sweep_override() else p.value()
+        if p.key_or_group == "trusted_targets":
+            trusted.extend(_prefixes(value))
+            recorded.append(text)
+            continue
+        file = (
+            p.key_or_group in BY_PATH
+            and isinstance(value, str)
+            and register_file(p.key_or_group, value, outputs)
+        )
+        for_hydra.append(f"{p.key_or_group}={file[0]}" if file else text)
+        recorded.append(f"{p.key_or_group}={file[1]}" if file else text)
+    return _Given(for_hydra, tuple(recorded), tuple(trusted))
+
+
+def _prefixes(value: Any) -> list[str]:
+    prefixes = value if isinstance(value, list) else [value]
+    wrong = [p for p in prefixes if not isinstance(p, str) or not p.endswith(".") or len(p) < 2]
+    if wrong:
+        raise InputError(
+            f"trusted_targets={value!r} must be a list of prefixes with a dot, such as [my_package.]"
+        )
+    return [str(p) for p in prefixes]
+
+
+def _composed(config: DictConfig, kind: Kind, given: _Given) -> Composed:
+    choices = dict(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config["hydra"]
+        if kind == "train" and choices.get("sweep"):
+            for key in SEARCH_ONLY:
+                config.pop(key, None)
+    return Composed(config, choices, given.recorded, given.trusted)
+
+
+def _all_mistakes(kind: Kind, given: _Given) -> list[str]:
+    Plugins.instance()
+
+    def attempt(overrides: list[str]) -> DictConfig:
+        return hydra_compose(kind, overrides, return_hydra_config=True)
+
+    found, rest = diagnose.separate(given.for_hydra, group_options(), attempt, parse)
+    if rest is not None:
+        found.extend(check.mistakes_in(_composed(rest, kind, given).config, _ROOTS[kind], given.trusted))
+    return found
+
+
+def _key(p: Override) -> str:
+    return str(p.key_or_group)

@@ -1,0 +1,169 @@
+"""Constructor signatures read from source text: the schema of every ``_target_``, without imports.
+
+Importing PyTorch takes seconds; a wrong key should be told in less. So the classes that YAML files
+name are found by path and parsed, not imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """An annotation, and the module whose names it uses."""
+
+    node: ast.expr | None
+    module: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The parameters of a class's constructor.
+
+    Attributes:
+        parameters: name to annotation, in order.
+        required: names without a default.
+        open: whether further keywords are taken (``**kwargs`` that lead nowhere known).
+    """
+
+    parameters: dict[str, Annotation]
+    required: frozenset[str]
+    open: bool = False
+
+
+@functools.cache
+def signature_of(target: str) -> Signature | None:
+    """Return the constructor signature of ``package.module.Class``, or of a function there.
+
+    A constructor that passes ``**kwargs`` on has its base class's parameters too. None means that
+    the module's file holds no such class or function.
+    """
+    module, _, name = target.rpartition(".")
+    definition = _definition(module, name)
+    if isinstance(definition, ast.FunctionDef):
+        return _from_function(definition, module, skip_self=False)
+    if isinstance(definition, ast.ClassDef):
+        return _from_class(definition, module)
+    return None
+
+
+@functools.cache
+def resolve_alias(module: str, name: str) -> Annotation | None:
+    """Return what ``name = Literal[...]`` (or an imported alias) means in ``module``."""
+    tree = _tree(module)
+    if tree is None:
+        return None
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == name for t in node.targets
+        ):
+            return Annotation(node.value, module)
+    origin = _imported_from(tree, name)
+    return resolve_alias(*origin) if origin else None
+
+
+def class_paths(module: str) -> list[str]:
+    """Return the dotted paths of the classes that a module defines."""
+    tree = _tree(module)
+    return [f"{module}.{n.name}" for n in tree.body if isinstance(n, ast.ClassDef)] if tree else []
+
+
+def _from_class(definition: ast.ClassDef, module: str) -> Signature:
+    constructor = next(
+        (n for n in definition.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None
+    )
+    if constructor is None:
+        own = _dataclass_fields(definition, module)
+        base = _inherited(definition, module) or Signature({}, frozenset())
+        return Signature({**base.parameters, **own.parameters}, base.required | own.required)
+    signature = _from_function(constructor, module, skip_self=True)
+    parent = _inherited(definition, module) if signature.open else None
+    if parent is None:
+        return signature
+    parameters = {**parent.parameters, **signature.parameters}
+    return Signature(parameters, parent.required | signature.required, parent.open)
+
+
+def _inherited(definition: ast.ClassDef, module: str) -> Signature | None:
+    for base in definition.bases:
+        if isinstance(base, ast.Name):
+            found = _locate(module, base.id)
+            signature = signature_of(".".join(found)) if found else None
+            if signature is not None:
+                return signature
+    return None
+
+
+def _from_function(function: ast.FunctionDef, module: str, skip_self: bool) -> Signature:
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    with_default = {a.arg for a in positional[len(positional) - len(arguments.defaults) :]}
+    with_default |= {
+        a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None
+    }
+    every = [*positional[1 if skip_self else 0 :], *arguments.kwonlyargs]
+    return Signature(
+        {a.arg: Annotation(a.annotation, module) for a in every},
+        frozenset(a.arg for a in every if a.arg not in with_default),
+        open=arguments.kwarg is not None,
+    )
+
+
+def _dataclass_fields(definition: ast.ClassDef, module: str) -> Signature:
+    if not any("dataclass" in ast.unparse(d) for d in definition.decorator_list):
+        return Signature({}, frozenset())
+    fields = [n for n in definition.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+    named = {n.target.id: n for n in fields if isinstance(n.target, ast.Name)}
+    return Signature(
+        {k: Annotation(n.annotation, module) for k, n in named.items()},
+        frozenset(k for k, n in named.items() if n.value is None),
+    )
+
+
+def _definition(module: str, name: str) -> ast.stmt | None:
+    tree = _tree(module)
+    if tree is None:
+        return None
+    kinds = (ast.ClassDef, ast.FunctionDef)
+    return next((n for n in tree.body if isinstance(n, kinds) and n.name == name), None)
+
+
+def _locate(module: str, name: str) -> tuple[str, str] | None:
+    if _definition(module, name) is not None:
+        return module, name
+    tree = _tree(module)
+    return _imported_from(tree, name) if tree else None
+
+
+def _imported_from(tree: ast.Module, name: str) -> tuple[str, str] | None:
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return node.module, alias.name
+    return None
+
+
+@functools.cache
+def _tree(module: str) -> ast.Module | None:
+    path = _source(module)
+    return ast.parse(path.read_text(encoding="utf-8")) if path else None
+
+
+def _source(module: str) -> Path | None:
+    if module.partition(".")[0] == "nas":  # our own files are found without importing their packages
+        base = Path(__file__).parents[2].joinpath(*module.split("."))
+        candidates = (base.with_suffix(".py"), base / "__init__.py")
+        return next((c for c in candidates if c.is_file()), None)
+    if module.partition(".")[0] == "torch":
+        return None
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None

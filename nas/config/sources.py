@@ -1,0 +1,55 @@
+"""Where choices come from beside ``conf/``: the packaged sweeps, and files named on the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from importlib import resources
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
+
+from nas.errors import InputError
+
+BY_PATH = ("experiment", "sweep")
+"""Groups whose value may be the path of a file."""
+
+
+def register_sweeps() -> None:
+    """Make ``sweeps/*.yaml`` the group ``sweep`` (a Hydra search path has no way to name a group)."""
+    store = ConfigStore.instance()
+    known = store.repo.get("sweep", {})
+    for file in resources.files("nas.sweeps").iterdir():
+        if file.name.endswith(".yaml") and file.name not in known:
+            node = OmegaConf.create(file.read_text(encoding="utf-8"))
+            store.store(group="sweep", name=file.name.removesuffix(".yaml"), node=node, package="_global_")
+
+
+def register_file(group: str, value: str, outputs: str) -> tuple[str, str] | None:
+    """Register ``group=<path>`` and return (the name to use in its place, the absolute path).
+
+    A study's name stands for its ``best.yaml`` under ``outputs``. None means that ``value`` is
+    neither, so it is a name within the group.
+
+    Raises:
+        InputError: the file is missing or not a configuration.
+    """
+    path = Path(value).expanduser()
+    if path.suffix not in (".yaml", ".yml"):
+        path = Path(outputs).expanduser() / value / "best.yaml"
+        if group != "experiment" or not path.is_file():
+            return None
+    if not path.is_file():
+        raise InputError(f"{group}={value!r}: there is no file {path}")
+    try:
+        node = OmegaConf.create(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"{group}={value!r} is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(node, DictConfig):
+        raise InputError(f"{group}={value!r} must hold keys and values, not a list")
+    path = path.resolve()
+    name = re.sub(r"\W", "_", path.stem) + "_" + hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    ConfigStore.instance().store(group=group, name=name, node=node, package="_global_")
+    return name, str(path)

@@ -1,0 +1,50 @@
+"""Which classes a configuration may name: a whitelist, checked before anything is imported."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+
+from nas.config.signatures import class_paths, signature_of
+from nas.errors import nearest
+
+TRUSTED = ("nas.", "torch.nn.")
+
+
+def target_mistake(key: str, target: object, trusted: Iterable[str]) -> str | None:
+    """Return why ``target`` may not be built, or None.
+
+    A prefix alone would not do: ``nas.files.os.system`` has one. So a target of ours must be a class
+    that its module's own source defines, and one of PyTorch's a public class of ``torch.nn``.
+    """
+    prefixes = (*TRUSTED, *trusted)
+    if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
+        return f"{key}={target!r} must be a dotted path to a class"
+    if not target.startswith(prefixes):
+        return (
+            f"{key}={target!r} is not trusted: allowed are {', '.join(p + '*' for p in prefixes)}; "
+            f"on the command line trusted_targets=[{target.split('.')[0]}.] adds your own"
+        )
+    if target.startswith("torch."):
+        return _torch_mistake(key, target)
+    if signature_of(target) is None or not _is_class(target):
+        offer = nearest(target, class_paths(target.rpartition(".")[0]))
+        return f"{key}={target!r} names no class that its module defines{offer}"
+    return None
+
+
+def _torch_mistake(key: str, target: str) -> str | None:
+    name = target.removeprefix("torch.nn.")
+    if "." not in name:
+        from torch import nn
+
+        found = getattr(nn, name, None)
+        if inspect.isclass(found) and issubclass(found, nn.Module):
+            return None
+        return f"{key}={target!r} is not a module class of torch.nn{nearest(name, dir(nn))}"
+    return f"{key}={target!r} is not a public class of torch.nn such as torch.nn.Linear"
+
+
+def _is_class(target: str) -> bool:
+    name = target.rpartition(".")[2]
+    return name == "encoder_from_pool" or name[:1].isupper()

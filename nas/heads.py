@@ -1,0 +1,46 @@
+"""What turns an encoder's output into predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nas.errors import InputError
+
+
+class TokenHead(nn.Module):
+    """Scores the vocabulary at chosen positions with the encoder's own embedding table.
+
+    Weight tying after Press and Wolf 2017 (arXiv 1608.05859). Only the chosen positions are
+    projected. The table belongs to the encoder: it is neither a parameter of this module nor in
+    its state, and is asked for in every call, so that it is the same one after a copy or a move.
+
+    Args:
+        encoder: offers ``get_embedding_table() -> Parameter [V, D]``.
+        vocab_size: V, how many answers there are.
+
+    Raises:
+        InputError: the encoder's table has another number of rows.
+    """
+
+    def __init__(self, encoder: nn.Module, vocab_size: int) -> None:
+        super().__init__()
+        self._table: Callable[[], Tensor] = encoder.get_embedding_table  # type: ignore[assignment]
+        rows, hidden_size = self._table().shape
+        if rows != vocab_size:
+            raise InputError(f"the encoder's vocab_size={rows} must be the task's: {vocab_size}")
+        self.norm = nn.LayerNorm(hidden_size)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def forward(self, sequence_output: Tensor, positions: Tensor) -> Tensor:
+        """Map sequence_output [B, T, D] and positions [M] (indices into B * T) to logits [M, V]."""
+        chosen = sequence_output.flatten(0, 1).index_select(0, positions)
+        return F.linear(self.norm(chosen), self._table(), self.bias)
+
+    @staticmethod
+    def flops(hidden_size: int, vocab_size: int) -> float:
+        """Return the operations for one chosen position."""
+        return 2.0 * hidden_size * vocab_size

@@ -1,0 +1,287 @@
+"""The files of a study or a run, read into plain values; what is missing or half-written is left out."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nas.errors import InputError
+from nas.files import read_json
+from nas.track.jsonl import read_rows
+
+STATES = ("COMPLETE", "PRUNED", "RUNNING", "FAIL")
+Curve = list[tuple[float, float]]
+"""(step, value), by step."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of a leaderboard, with the architecture that its run folder describes."""
+
+    number: int
+    state: str
+    value: float | None
+    architecture: str
+    hash: str
+    overrides: tuple[str, ...]
+    parameters: float | None
+    flops: float | None
+    seconds: float | None
+    reason: str
+    folder: Path
+    description: Mapping[str, Any] | None = None
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the value was taken over from an equal trial, and not measured again."""
+        return self.reason.startswith("same as trial")
+
+    @property
+    def measured(self) -> bool:
+        """Whether this trial was trained to its end and has a value of its own."""
+        return self.state == "COMPLETE" and self.value is not None and not self.repeated
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study folder: what was asked, where it stands, and its trials, best first."""
+
+    folder: Path
+    name: str
+    objective: str
+    direction: str
+    task: str
+    n_trials: int | None
+    finished: bool
+    seconds: float | None
+    trials: tuple[Trial, ...]
+    overrides: tuple[str, ...] = ()
+    space: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def minimize(self) -> bool:
+        """Whether a lower value is better."""
+        return self.direction != "maximize"
+
+    @property
+    def measured(self) -> list[Trial]:
+        """The trials that were trained to their end, best first."""
+        return [trial for trial in self.trials if trial.measured]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder: its result, once there is one, and its architecture."""
+
+    folder: Path
+    name: str
+    status: str
+    task: str
+    metrics: Mapping[str, float]
+    architecture: str
+    parameters: float | None
+    flops: float | None
+    tokens_per_second: float | None
+    seconds: float | None
+    seed: str
+    reason: str
+    description: Mapping[str, Any] | None
+
+
+def is_study(folder: Path) -> bool:
+    """Say whether a search wrote this folder."""
+    return (folder / "study.json").is_file() or (folder / "leaderboard.json").is_file()
+
+
+def is_run(folder: Path) -> bool:
+    """Say whether a training run wrote this folder."""
+    return any((folder / name).is_file() for name in ("result.json", "metrics.jsonl", "architecture.json"))
+
+
+def read_study(folder: Path) -> Study:
+    """Read a study folder.
+
+    Raises:
+        InputError: there is no such folder, it is no study, or its own files are not JSON.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"folder={str(folder)!r} does not exist; expected the folder of a study, such as outputs/<study>"
+        )
+    if not is_study(folder):
+        raise InputError(
+            f"folder={str(folder)!r} is not a study: "
+            "it has neither study.json nor leaderboard.json, which nas-search writes"
+        )
+    told = _own_json(folder / "study.json", dict)
+    rows = _own_json(folder / "leaderboard.json", list)
+    direction = str(told.get("direction") or "minimize")
+    trials = [_trial(row, folder) for row in rows if isinstance(row, dict)]
+    provenance = _mapping(told.get("provenance"))
+    return Study(
+        folder=folder,
+        name=_text(told.get("study")) or folder.resolve().name,
+        objective=_text(told.get("objective")) or "objective",
+        direction=direction,
+        task=_text(told.get("task")),
+        n_trials=_whole(told.get("n_trials")),
+        finished=bool(told.get("finished")),
+        seconds=number(told.get("seconds")),
+        trials=tuple(sorted(trials, key=lambda trial: _rank(trial, direction))),
+        overrides=_texts(told.get("overrides")),
+        space=_mapping(told.get("space")),
+        facts={key: told[key] for key in ("sampler", "workers", "started", "finished") if told.get(key)},
+        provenance=provenance,
+    )
+
+
+def read_run(folder: Path, name: str) -> Run:
+    """Read a run folder; a run without ``result.json`` is told as not finished."""
+    result = _mapping(_tolerant_json(folder / "result.json"))
+    description = _description(folder)
+    described = description or {}
+    metrics = {key: number(value) for key, value in _mapping(result.get("metrics")).items()}
+    return Run(
+        folder=folder,
+        name=name,
+        status=_text(result.get("status")) or "not finished",
+        task=_text(result.get("task")),
+        metrics={key: value for key, value in metrics.items() if value is not None},
+        architecture=_text(result.get("architecture")) or _text(described.get("string")),
+        parameters=_first_number(result.get("parameters"), described.get("parameters")),
+        flops=_first_number(result.get("flops_per_token"), described.get("flops_per_token")),
+        tokens_per_second=number(result.get("tokens_per_second")),
+        seconds=number(result.get("seconds")),
+        seed=_text(result.get("seed")),
+        reason=_text(result.get("reason")),
+        description=description,
+    )
+
+
+def read_curve(folder: Path, key: str) -> Curve:
+    """Return the values of one metric by step; a step that was logged again counts once."""
+    points: dict[float, float] = {}
+    for row in read_rows(folder / "metrics.jsonl"):
+        if isinstance(row, dict):
+            step, value = number(row.get("step")), number(row.get(key))
+            if step is not None and value is not None:
+                points[step] = value
+    return sorted(points.items())
+
+
+def slots_of(trial: Trial | Run, roles: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """Return a trial's slots: as described, or else read from the one-line string.
+
+    Args:
+        trial: a trial or a run.
+        roles: label -> role, for slots that only the string tells of.
+    """
+    if trial.description is not None:
+        return list(trial.description["slots"])
+    return _slots_of_string(trial.architecture, roles)
+
+
+def _slots_of_string(architecture: str, roles: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """Read ``mha-=mha-layer*3``: ``=`` marks a module used again, ``*`` one used several times in a row."""
+    slots: list[Mapping[str, Any]] = []
+    first: dict[str, int] = {}
+    for word in filter(None, architecture.split("-")):
+        label, _, times = word.removeprefix("=").partition("*")
+        for turn in range(int(times) if times.isdecimal() else 1):
+            again = word.startswith("=") or turn > 0
+            shared = first.get(label) if again else None
+            if shared is None:
+                first[label] = len(slots)
+            slots.append({"label": label, "role": roles.get(label, ""), "shared_with": shared})
+    return slots
+
+
+def number(value: Any) -> float | None:
+    """Return a finite number, or None for everything else (null, NaN, infinity, text)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
+
+
+def _trial(row: Mapping[str, Any], folder: Path) -> Trial:
+    index = _whole(row.get("number"))
+    place = folder / "trials" / str(index)
+    description = _description(place)
+    described = description or {}
+    return Trial(
+        number=-1 if index is None else index,
+        state=_text(row.get("state")) or "RUNNING",
+        value=number(row.get("value")),
+        architecture=_text(row.get("architecture")) or _text(described.get("string")),
+        hash=_text(row.get("hash")),
+        overrides=_texts(row.get("overrides")),
+        parameters=_first_number(row.get("parameters"), described.get("parameters")),
+        flops=_first_number(row.get("flops"), described.get("flops_per_token")),
+        seconds=number(row.get("seconds")),
+        reason=_text(row.get("reason")),
+        folder=place,
+        description=description,
+    )
+
+
+def _rank(trial: Trial, direction: str) -> tuple[int, float, int]:
+    """Completed trials by value, then pruned, running and failed ones by number."""
+    state = STATES.index(trial.state) if trial.state in STATES else len(STATES)
+    if trial.state != "COMPLETE" or trial.value is None:
+        return state, math.inf, trial.number
+    return state, trial.value if direction != "maximize" else -trial.value, trial.number
+
+
+def _description(folder: Path) -> Mapping[str, Any] | None:
+    """Return ``architecture.json``, if it is whole."""
+    told = _tolerant_json(folder / "architecture.json")
+    if not isinstance(told, dict) or not isinstance(told.get("slots"), list):
+        return None
+    return {**told, "slots": [slot for slot in told["slots"] if isinstance(slot, dict)]}
+
+
+def _tolerant_json(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _own_json(path: Path, kind: type) -> Any:
+    """Read one of the study's own files; a file that is not there yet is empty."""
+    if not path.is_file():
+        return kind()
+    try:
+        value = read_json(path)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} must hold JSON, but cannot be read as such: {error}") from None
+    if not isinstance(value, kind):
+        raise InputError(f"{path} must hold a JSON {'list' if kind is list else 'object'}")
+    return value
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _whole(value: Any) -> int | None:
+    found = number(value)
+    return None if found is None else int(found)
+
+
+def _first_number(*values: Any) -> float | None:
+    return next((found for found in map(number, values) if found is not None), None)

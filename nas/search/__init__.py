@@ -1,0 +1,1 @@
+"""Search: spaces, samplers, rungs, studies and workers."""

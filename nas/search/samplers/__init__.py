@@ -1,0 +1,1 @@
+"""Samplers: Optuna samplers, one file each, usable by any Optuna study."""

@@ -1,0 +1,1 @@
+"""Tasks: data, head, loss and metrics, one task per file."""

@@ -1,0 +1,165 @@
+"""Text made into tokens once, kept in a folder that every process maps into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.errors import InputError
+from nas.files import exclusive, new_folder, read_json, write_json
+from nas.progress import Say, console
+from nas.progress import say as say_in_terminal
+from nas.tasks.corpora.base import Corpus, hash_of
+from nas.tasks.split import split_documents
+from nas.tasks.tokenizers.base import Tokenizer
+
+FORMAT = 1  # raise it when what is written changes: older folders are then left alone
+PATIENCE = 3600.0  # seconds to wait for another process that prepares the same text
+CHUNK_BYTES = 1 << 20
+META = "meta.json"
+
+
+@dataclass(frozen=True)
+class PreparedText:
+    """Two streams of tokens, mapped from files; a separator follows every document.
+
+    Attributes:
+        train: [N] the training documents' tokens.
+        validation: [N'] the validation documents' tokens.
+        token_bytes: [V] how many bytes each token stands for.
+        meta: hashes and sizes, for the run's provenance.
+    """
+
+    train: NDArray[Any]
+    validation: NDArray[Any]
+    token_bytes: NDArray[np.int64]
+    meta: dict[str, Any]
+
+
+def prepare_text(
+    corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float, cache: Path, say: Say
+) -> PreparedText:
+    """Find the prepared text under ``cache``, or make it; the tokenizer is fitted afterwards.
+
+    Processes that ask at once make it once: the others wait. A folder that is damaged or half
+    written does not count, and is made again.
+
+    Raises:
+        InputError: the corpus is missing, empty, not text or too small, or cannot be written.
+    """
+    kind = f"{type(tokenizer).__module__}.{type(tokenizer).__qualname__}"
+    try:
+        key = hash_of(FORMAT, corpus.key(), kind, tokenizer.config, validation_fraction)[:16]
+        folder = cache / key
+        if _open(folder) is None:
+            with exclusive(cache / f"{key}.lock", f"{folder} is being prepared by another process", PATIENCE):
+                if _open(folder) is None:
+                    _make(folder, corpus, tokenizer, validation_fraction, say)
+    except OSError as error:  # no permission, a full disk, a file that went away
+        raise InputError(f"the corpus cannot be prepared in {cache}: {error}") from error
+    prepared = _open(folder)
+    assert prepared is not None, f"{folder} was just made"
+    tokenizer.load(folder)
+    return prepared
+
+
+def _open(folder: Path) -> PreparedText | None:
+    try:
+        meta = read_json(folder / META)
+        if any((folder / name).stat().st_size != size for name, size in meta["files"].items()):
+            return None
+        return PreparedText(
+            np.asarray(np.load(folder / "train.npy", mmap_mode="r")),
+            np.asarray(np.load(folder / "validation.npy", mmap_mode="r")),
+            np.load(folder / "token_bytes.npy"),
+            meta,
+        )
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):  # absent, or damaged in some way
+        return None
+
+
+def _make(folder: Path, corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float, say: Say) -> None:
+    started = time.monotonic()
+    for left_over in folder.parent.glob(f".{folder.name}.*"):  # by a process that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
+    documents = [document.text for document in corpus.documents(say)]
+    size = sum(map(len, documents))
+    say(f"preparing corpus: {size / 1e6:.1f} MB, {len(documents)} documents ...")
+    split = split_documents(documents, validation_fraction)
+    tokenizer.fit(split.training)
+    train, validation = (_stream(texts, tokenizer, say) for texts in (split.training, split.validation))
+    pieces = tokenizer.pieces()
+    meta = {
+        "corpus_sha256": split.sha256,
+        "tokenizer_sha256": _pieces_hash(pieces),
+        "vocab_size": tokenizer.vocab_size,
+        "bytes": size,
+        "documents": len(documents),
+        "duplicates": split.duplicates,
+        **_counts("train", split.training, train),
+        **_counts("validation", split.validation, validation),
+    }
+    with new_folder(folder) as new:
+        np.save(new / "train.npy", train)
+        np.save(new / "validation.npy", validation)
+        np.save(new / "token_bytes.npy", np.array([len(piece) for piece in pieces], np.int64))
+        tokenizer.save(new)
+        write_json(new / META, {**meta, "files": {path.name: path.stat().st_size for path in new.iterdir()}})
+    say(
+        f"prepared in {time.monotonic() - started:.1f} s: {len(train) / 1e6:.2f}M training and "
+        f"{len(validation) / 1e6:.2f}M validation tokens"
+    )
+
+
+def _counts(part: str, texts: list[bytes], tokens: NDArray[Any]) -> dict[str, int]:
+    return {
+        f"{part}_documents": len(texts),
+        f"{part}_bytes": sum(map(len, texts)),
+        f"{part}_tokens": len(tokens),
+    }
+
+
+def _stream(texts: list[bytes], tokenizer: Tokenizer, say: Say) -> NDArray[Any]:
+    dtype = np.min_scalar_type(tokenizer.vocab_size - 1)
+    end = np.array([tokenizer.separator], dtype)
+    parts: list[NDArray[Any]] = []
+    for chunk in _shown(list(_chunks(texts)), say):
+        for ids in tokenizer.encode(chunk):
+            parts += [ids.astype(dtype), end]
+    return np.concatenate(parts)
+
+
+def _chunks(texts: Iterable[bytes]) -> Iterator[list[bytes]]:
+    chunk: list[bytes] = []
+    size = 0
+    for text in texts:
+        chunk.append(text)
+        size += len(text)
+        if size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _shown(chunks: list[list[bytes]], say: Say) -> Iterable[list[bytes]]:
+    if say is not say_in_terminal or not console().is_terminal:
+        return chunks
+    from rich.progress import track
+
+    return track(chunks, "tokens", console=console(), transient=True)
+
+
+def _pieces_hash(pieces: list[bytes]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(len(piece).to_bytes(4, "little") + piece)
+    return digest.hexdigest()

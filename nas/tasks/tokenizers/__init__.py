@@ -1,0 +1,1 @@
+"""Tokenizers: from bytes to numbers and back without loss, one per file."""

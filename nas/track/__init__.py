@@ -1,0 +1,1 @@
+"""Trackers: views of a run for people; the files in the run folder are the truth."""

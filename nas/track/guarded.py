@@ -1,0 +1,80 @@
+"""A tracker that may fail or hang without the run noticing more than one warning."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from nas.progress import Say
+from nas.track.base import RunInfo, Tracker
+
+Event = Callable[[], None]
+
+
+class GuardedTracker(Tracker):
+    """Passes events to another tracker on a thread of its own, and drops it when it misbehaves.
+
+    The training loop only ever puts an event into a queue. The first exception, or an event that
+    takes longer than ``patience`` seconds, ends the tracker for the rest of the run.
+
+    Args:
+        tracker: the tracker to guard.
+        say: told once, when the tracker is dropped.
+        patience: seconds that one event may take.
+    """
+
+    def __init__(self, tracker: Tracker, say: Say, patience: float = 30.0) -> None:
+        self.tracker = tracker
+        self.say = say
+        self.patience = patience
+        self.dropped = False
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._busy_since: float | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, info: RunInfo) -> None:
+        """Start the thread and tell the tracker of the run."""
+        self._thread = threading.Thread(target=self._work, name="tracker", daemon=True)
+        self._thread.start()
+        self._put(lambda: self.tracker.start(info))
+
+    def log(self, metrics: dict[str, float]) -> None:
+        """Queue one row."""
+        row = dict(metrics)
+        self._put(lambda: self.tracker.log(row))
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Tell the tracker the result, and wait for it as long as one event may take."""
+        self._put(lambda: self.tracker.finish(summary))
+        self._events.put(None)
+        while self._thread is not None and self._thread.is_alive() and not self.dropped:
+            self._thread.join(0.05)
+            self._check_time()
+
+    def _put(self, event: Event) -> None:
+        self._check_time()
+        if not self.dropped:
+            self._events.put(event)
+
+    def _check_time(self) -> None:
+        since = self._busy_since
+        if since is not None and time.monotonic() - since > self.patience:
+            self._drop(f"did not answer within {self.patience:g} s")
+
+    def _drop(self, why: str) -> None:
+        if not self.dropped:
+            self.dropped = True
+            self.say(f"warning: the tracker {why}; the run goes on without it")
+
+    def _work(self) -> None:
+        while (event := self._events.get()) is not None and not self.dropped:
+            self._busy_since = time.monotonic()
+            try:
+                event()
+            except BaseException as error:  # a tracker may raise anything, also SystemExit
+                self._drop(f"failed ({type(error).__name__}: {error})")
+            finally:
+                self._busy_since = None

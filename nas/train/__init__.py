@@ -1,0 +1,1 @@
+"""Training: one encoder, one task, one budget; callable without any configuration."""

@@ -1,0 +1,1 @@
+"""Questions to search for answers to: one YAML file each, the group `sweep`."""

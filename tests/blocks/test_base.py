@@ -1,0 +1,66 @@
+"""The one composition of norm, mixer and residual, and what every block says about itself."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from nas.blocks.base import ResidualBlock
+from nas.blocks.feedforward.mlp import MLP
+from nas.blocks.none import NoBlock
+from nas.blocks.norms import RMSNorm
+from nas.blocks.positions import rotate
+
+DATA = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(0))
+
+
+def mix(block: MLP, data: torch.Tensor) -> torch.Tensor:
+    return block.output(torch.nn.functional.gelu(block.inner(data)))
+
+
+def test_pre_post_and_sandwich() -> None:
+    pre, post, sandwich = (MLP(32, norm=site) for site in ("pre", "post", "sandwich"))
+    torch.testing.assert_close(pre(DATA), DATA + mix(pre, pre.norm_before(DATA)))
+    torch.testing.assert_close(post(DATA), post.norm_after(DATA + mix(post, DATA)))
+    inside = sandwich.norm_mixed(mix(sandwich, sandwich.norm_before(DATA)))
+    torch.testing.assert_close(sandwich(DATA), DATA + inside)
+
+
+def test_no_site_has_a_norm_it_does_not_use() -> None:
+    counts = [len([n for n, _ in MLP(32, norm=s).named_parameters() if "norm" in n]) for s in ("pre", "post")]
+    assert counts == [2, 2]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rms_norm_keeps_the_dtype(dtype: torch.dtype) -> None:
+    out = RMSNorm(32, eps=1e-6)(DATA.to(dtype))
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.float().square().mean(-1), torch.ones(2, 5), atol=0.02, rtol=0.02)
+
+
+def test_none_returns_its_input() -> None:
+    block = NoBlock()
+    assert block(DATA, None) is DATA
+    assert block.config == {}
+    assert not list(block.parameters())
+
+
+def test_rotation_is_a_rotation_by_the_distance() -> None:
+    q, k = torch.randn(2, 1, 1, 1, 8, dtype=torch.float64)
+    here = rotate(q.expand(1, 1, 40, 8), k.expand(1, 1, 40, 8), theta=100.0)
+    scores = (here[0] @ here[1].mT)[0, 0]
+    torch.testing.assert_close(here[0].norm(dim=-1), q.norm(dim=-1).expand(1, 1, 40))
+    for distance in (-7, 0, 3):
+        diagonal = scores.diagonal(distance)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5, rtol=1e-5)
+    turned, first, second = here[0][0, 0, 1, 0], q[0, 0, 0, 0], q[0, 0, 0, 4]  # token 1 turns by 1
+    assert turned.item() == pytest.approx((first * math.cos(1) - second * math.sin(1)).item(), abs=1e-6)
+
+
+def test_a_subclass_says_its_own_name_and_cost() -> None:
+    block = ResidualBlock(4)
+    for say in (lambda: block.label, lambda: block.flops_per_token(1), lambda: block(DATA[..., :4])):
+        with pytest.raises(NotImplementedError):
+            say()

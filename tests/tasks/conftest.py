@@ -1,0 +1,44 @@
+"""Small real tasks, built from the project's own YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def build_task(name: str, **changes: Any) -> Any:
+    """Build ``conf/task/<name>.yaml`` on a small part of the standard library, as bytes."""
+    cfg = OmegaConf.create(
+        {
+            "corpus": OmegaConf.load(CONF / "corpus/stdlib.yaml"),
+            "tokenizer": OmegaConf.load(CONF / "tokenizer/bytes.yaml"),
+            "task": OmegaConf.load(CONF / f"task/{name}.yaml"),
+        }
+    )
+    cfg.corpus.max_bytes = 400_000
+    cfg.task.update(changes)
+    return instantiate(cfg.task, _convert_="all")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of prepared text for all tests that only read it."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def make_task(cache: Path) -> Any:
+    """Build a task from its YAML and prepare it."""
+
+    def make(name: str, **changes: Any) -> Any:
+        task = build_task(name, **changes)
+        task.prepare(cache, lambda line: None)
+        return task
+
+    return make
