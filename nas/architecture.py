@@ -12,7 +12,7 @@ from torch import nn
 from nas.blocks.base import Block
 from nas.masks import SelfAttentionMask
 from nas.scaffold import EncoderScaffold
-from nas.scaffold_config import Encoder, Live, path_of
+from nas.scaffold_config import ConfigWriter, Live, path_of
 
 _OF_THE_TASK = ("vocab_size", "seq_length", "max_seq_length")
 """Embedding settings that come with a task: an architecture keeps its hash from task to task."""
@@ -98,7 +98,7 @@ def settings_of(layer: nn.Module) -> dict[str, Any]:
 
 def jsonable(value: Any) -> Any:
     """Return a JSON-able form of a setting; what has no name is described by its class."""
-    return json.loads(json.dumps(Encoder().encode(value), default=_describe))
+    return json.loads(json.dumps(ConfigWriter().encode(value), default=_describe))
 
 
 def _part(module: nn.Module, without: Sequence[str] = ()) -> dict[str, Any]:

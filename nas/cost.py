@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.architecture import architecture_hash, architecture_string, label_of, settings_of
@@ -181,6 +182,7 @@ def _counted(
     data = torch.zeros(1, seq_length, hidden_size, device=device, dtype=dtype)
     mask = torch.ones(1, seq_length, seq_length, device=device, dtype=dtype)
     cuda = [device] if isinstance(device, torch.device) and device.type == "cuda" else []
-    with torch.random.fork_rng(cuda), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    plain = sdpa_kernel(SDPBackend.MATH)  # the counter does not know the CPU's fused attention
+    with torch.random.fork_rng(cuda), plain, torch.no_grad(), FlopCounterMode(display=False) as counter:
         functional_call(layer, moved, (data, mask, *state))
     return int(counter.get_total_flops())

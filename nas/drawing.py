@@ -90,7 +90,7 @@ def drawing(description: Mapping[str, Any]) -> str:
     """Return the whole encoder as a self-contained SVG: every slot with its settings and sizes.
 
     Args:
-        description: what `nas.architecture.describe` returns, or the content of ``architecture.json``.
+        description: what `nas.cost.describe` returns, or the content of ``architecture.json``.
     """
     slots = list(description.get("slots") or [])
     canvas = _Canvas(description, shared_groups(slots), _state_groups(slots))

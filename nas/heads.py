@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from nas.errors import InputError
 
+GAIN = 4.0
+
 
 class TokenHead(nn.Module):
     """Scores the vocabulary at chosen positions with the encoder's own embedding table.
@@ -18,22 +20,31 @@ class TokenHead(nn.Module):
     projected. The table belongs to the encoder: it is neither a parameter of this module nor in
     its state, and is asked for in every call, so that it is the same one after a copy or a move.
 
+    The norm is there whatever the encoder ends with, so that encoders of pre- and post-norm blocks
+    are compared at the same scale; its gain starts at `GAIN`, since a table that starts at a
+    standard deviation of 0.02 would otherwise give logits, and gradients, near zero.
+
     Args:
         encoder: offers ``get_embedding_table() -> Parameter [V, D]``.
         vocab_size: V, how many answers there are.
+        prior: [V] how often each answer occurs, if that is known; the bias starts at its logarithm.
 
     Raises:
         InputError: the encoder's table has another number of rows.
     """
 
-    def __init__(self, encoder: nn.Module, vocab_size: int) -> None:
+    def __init__(self, encoder: nn.Module, vocab_size: int, prior: Tensor | None = None) -> None:
         super().__init__()
         self._table: Callable[[], Tensor] = encoder.get_embedding_table  # type: ignore[assignment]
         rows, hidden_size = self._table().shape
         if rows != vocab_size:
             raise InputError(f"the encoder's vocab_size={rows} must be the task's: {vocab_size}")
         self.norm = nn.LayerNorm(hidden_size)
+        nn.init.constant_(self.norm.weight, GAIN)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
+        if prior is not None:
+            with torch.no_grad():
+                self.bias.copy_(_log_share(prior))
 
     def forward(self, sequence_output: Tensor, positions: Tensor) -> Tensor:
         """Map sequence_output [B, T, D] and positions [M] (indices into B * T) to logits [M, V]."""
@@ -44,3 +55,8 @@ class TokenHead(nn.Module):
     def flops(hidden_size: int, vocab_size: int) -> float:
         """Return the operations for one chosen position."""
         return 2.0 * hidden_size * vocab_size
+
+
+def _log_share(counts: Tensor) -> Tensor:
+    """Return log((count + 1) / (all + V)): what was never seen stays possible."""
+    return torch.log((counts + 1.0) / (counts.sum() + len(counts)))

@@ -69,7 +69,9 @@ def _named(inputs: Inputs) -> dict[str, Any]:
             raise InputError(*unknown)
         return dict(inputs)
     if not isinstance(inputs, Sequence):
-        raise InputError(f"inputs are a {type(inputs).__name__}: expected a dict, list or tuple of tensors")
+        raise InputError(
+            f"inputs are of type {type(inputs).__name__}: expected a dict, list or tuple of tensors"
+        )
     if len(inputs) > len(INPUT_NAMES):
         raise InputError(f"{len(inputs)} inputs were given: expected at most 3, {list(INPUT_NAMES)}")
     return dict(zip(INPUT_NAMES, inputs, strict=False))

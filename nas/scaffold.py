@@ -17,8 +17,8 @@ from nas.factories import name_of, plain
 from nas.inputs import Inputs, mask_of
 from nas.masks import SelfAttentionMask
 from nas.scaffold_checks import build_part, check_arguments, path_in, width_of
-from nas.scaffold_config import Attribute, Decoder, Encoder, Live
-from nas.scaffold_slots import ForwardMasks, Slot, SlotPlan, make_slots
+from nas.scaffold_config import Attribute, ConfigReader, ConfigWriter, Live
+from nas.scaffold_slots import ForwardMasks, Slot, SlotPlan, call_layer, make_slots
 
 
 class EncoderScaffold(Configured, nn.Module):
@@ -108,22 +108,29 @@ class EncoderScaffold(Configured, nn.Module):
             },
             plan=plan,
         )
-        self.embedding = build_part("embedding", embedding_cls, embedding_cfg)
-        self._hidden_size = width_of(self.embedding, embedding_cfg, plan)
-        self._embedding_data = (self._named_in_embedding(embedding_data),)  # a tuple: not registered
-        layers = plan.build(self._hidden_size)
-        slots, blocks, masks = make_slots(layers, build_part("mask", mask_cls, mask_cfg), recursive=recursive)
-        self._slots: tuple[Slot, ...] = tuple(slots)
-        self.blocks = nn.ModuleList(blocks)
-        self.masks = nn.ModuleList(masks)
-        self.output_layer_norm = (
-            nn.LayerNorm(self._hidden_size, eps=1e-12) if layer_norm_before_pooling else None
-        )
-        self.pooler_layer = nn.Linear(self._hidden_size, pooled_output_dim)
-        (pooler_layer_initializer or truncated_normal)(self.pooler_layer.weight)
-        nn.init.zeros_(self.pooler_layer.bias)
         self.return_all_layer_outputs = return_all_layer_outputs
         self.dict_outputs = dict_outputs
+        self._build_embedding(build_part("embedding", embedding_cls, embedding_cfg), embedding_data)
+        self._hidden_size = width_of(self.embedding, embedding_cfg, plan)
+        self._build_slots(plan, build_part("mask", mask_cls, mask_cfg))
+        width = self._hidden_size
+        self.output_layer_norm = nn.LayerNorm(width, eps=1e-12) if layer_norm_before_pooling else None
+        self.pooler_layer = nn.Linear(width, pooled_output_dim)
+        (pooler_layer_initializer or truncated_normal)(self.pooler_layer.weight)
+        nn.init.zeros_(self.pooler_layer.bias)
+
+    def _build_embedding(self, embedding: nn.Module, data: Any) -> None:
+        """Keep the embedding; data that belongs to it is kept by name, which survives copies and moves."""
+        self.embedding = embedding
+        path = None if data is None else path_in(embedding, data)
+        named = data if path is None else Attribute(embedding, path)
+        self._embedding_data = (named,)  # inside a tuple it is not registered as a part of this module
+
+    def _build_slots(self, plan: SlotPlan, mask_layer: nn.Module) -> None:
+        layers = plan.build(self._hidden_size)
+        slots, blocks, masks = make_slots(layers, mask_layer, recursive=plan.recursive)
+        self._slots: tuple[Slot, ...] = tuple(slots)
+        self.blocks, self.masks = nn.ModuleList(blocks), nn.ModuleList(masks)
 
     def forward(self, inputs: Inputs) -> Any:
         """Map the inputs to outputs of the form that the constructor's flags ask for.
@@ -219,7 +226,7 @@ class EncoderScaffold(Configured, nn.Module):
         config = dict(self.config)
         if "embedding_data" in config:
             (config["embedding_data"],) = self._embedding_data
-        encoded: dict[str, Any] = Encoder().encode(config)
+        encoded: dict[str, Any] = ConfigWriter().encode(config)
         return encoded
 
     @classmethod
@@ -229,7 +236,7 @@ class EncoderScaffold(Configured, nn.Module):
         Raises:
             InputError: a class in it is not available, or an argument is wrong.
         """
-        return cls(**Decoder(config).decode(config))
+        return cls(**ConfigReader(config).decode(config))
 
     def to_json(self) -> str:
         """Return `get_config` as JSON.
@@ -256,11 +263,7 @@ class EncoderScaffold(Configured, nn.Module):
         states: dict[str, Any] = {}
         outputs = []
         for slot in self._slots:
-            layer, mask = self.blocks[slot.block], masks.for_slot(slot)
-            if slot.recursive:
-                data, states[slot.state_kind] = layer(data, mask, states.get(slot.state_kind))
-            else:
-                data = layer(data, mask)
+            data = call_layer(self.blocks[slot.block], slot, data, masks.for_slot(slot), states)
             outputs.append(data)
         if self.output_layer_norm is not None:
             outputs[-1] = self.output_layer_norm(outputs[-1])
@@ -276,11 +279,6 @@ class EncoderScaffold(Configured, nn.Module):
                 f"expected [B, T, {self._hidden_size}]"
             )
         return data, mask
-
-    def _named_in_embedding(self, data: Any) -> Any:
-        """Return an `Attribute` if the data belongs to the embedding: it survives copies and moves."""
-        path = None if data is None else path_in(self.embedding, data)
-        return data if path is None else Attribute(self.embedding, path)
 
     def _no_reference(self, what: str) -> str:
         return (

@@ -104,7 +104,8 @@ def _part_mistakes(name: str, cls: Any, cfg: Any) -> list[str]:
         return wrong
     if not is_factory(cls):
         return [
-            f"{name}_cls={cls!r} is a {type(cls).__name__}: expected a module class, a partial, or a module"
+            f"{name}_cls={cls!r} is of type {type(cls).__name__}: "
+            "expected a module class, a functools.partial of one, or a module"
         ]
     if cls is TransformerEmbedding and cfg is None:
         return ["embedding_cfg=None: the default embedding needs vocab_size, hidden_size and max_seq_length"]
@@ -114,7 +115,7 @@ def _part_mistakes(name: str, cls: Any, cfg: Any) -> list[str]:
 def _cfg_mistakes(name: str, cfg: Any) -> list[str]:
     if cfg is None or isinstance(cfg, Mapping):
         return []
-    return [f"{name}={cfg!r} is a {type(cfg).__name__}: expected a dict of keyword arguments"]
+    return [f"{name}={cfg!r} is of type {type(cfg).__name__}: expected a dict of keyword arguments"]
 
 
 def _size_mistakes(name: str, value: Any) -> list[str]:

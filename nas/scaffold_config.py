@@ -29,7 +29,7 @@ _OURS = ("nas.", "torch.nn.")
 
 
 class Live:
-    """A value that has no name to find it by; `decode` copies modules and tensors, and keeps the rest."""
+    """A value that has no name to find it by; `ConfigReader` copies modules and tensors."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -57,8 +57,8 @@ class Attribute:
         return functools.reduce(getattr, self.path.split("."), self.owner)
 
 
-class Encoder:
-    """Encodes several values in one go, so that a module which they share is written once."""
+class ConfigWriter:
+    """Writes several values in one go, so that a module which they share is written once."""
 
     def __init__(self) -> None:
         self._ids: dict[int, int] = {}
@@ -99,8 +99,8 @@ class Encoder:
         return {"$instance": path, "id": number, "config": self.encode(config)}
 
 
-class Decoder:
-    """Builds what `Encoder` wrote: modules anew (fresh weights), one for each id."""
+class ConfigReader:
+    """Builds what `ConfigWriter` wrote: modules anew (fresh weights), one for each id."""
 
     def __init__(self, form: Any) -> None:
         self._forms = {node["id"]: node for node in _nodes(form) if "$instance" in node}

@@ -61,8 +61,8 @@ class SlotPlan:
                 wrong += self._factory_mistakes(index, layer)
             elif not isinstance(layer, nn.Module):
                 wrong.append(
-                    f"{self.where(index)}={layer!r} is a {type(layer).__name__}: expected a module class, "
-                    "a functools.partial of one, or a module"
+                    f"{self.where(index)}={layer!r} is of type {type(layer).__name__}: "
+                    "expected a module class, a functools.partial of one, or a module"
                 )
         wrong += self._effect_mistakes() + self._recursion_mistakes()
         return list(dict.fromkeys(wrong))
@@ -204,6 +204,29 @@ def make_slots(
             )
         )
     return slots, blocks, masks
+
+
+def call_layer(
+    layer: nn.Module, slot: Slot, data: Tensor, mask: Tensor | None, states: dict[str, Any]
+) -> Tensor:
+    """Return a layer's output [B, T, D], and put the state that it returns into ``states``.
+
+    Raises:
+        InputError: the layer returned something else than a tensor, or than (tensor, state).
+    """
+    if not slot.recursive:
+        out = layer(data, mask)
+    else:
+        result = layer(data, mask, states.get(slot.state_kind))
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            raise InputError(
+                f"{name_of(layer)} takes a state, but returned a {type(result).__name__}: "
+                "expected (data, state)"
+            )
+        out, states[slot.state_kind] = result
+    if not isinstance(out, Tensor):
+        raise InputError(f"{name_of(layer)} returned a {type(out).__name__}: expected a tensor [B, T, D]")
+    return out
 
 
 class ForwardMasks:

@@ -84,6 +84,14 @@ def test_bf16_autocast(encoder: Encoder) -> None:
     assert logits.isfinite().all()
 
 
+def test_a_prior_is_what_the_head_starts_from(encoder: Encoder) -> None:
+    counts = torch.tensor([0, 90, *[1] * 9])
+    head = TokenHead(encoder, 11, counts)
+    nn.init.zeros_(head.norm.weight)
+    share = head(torch.randn(1, 2, 8), torch.tensor([0])).softmax(-1)[0]
+    torch.testing.assert_close(share, (counts + 1) / (counts.sum() + 11))
+
+
 def test_no_positions(encoder: Encoder) -> None:
     logits = TokenHead(encoder, 11)(torch.randn(1, 4, 8), torch.tensor([], dtype=torch.int64))
     assert logits.shape == (0, 11)

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from nas.blocks.attention.mha import MultiHeadAttention
 from nas.blocks.transformer.encoder_block import Transformer
 from nas.configured import Configured
-from nas.errors import InputError
 from nas.masks import SelfAttentionMask
 from nas.scaffold import EncoderScaffold
 
@@ -285,52 +284,3 @@ def test_default_embedding_is_reachable() -> None:
     assert encoder.get_embedding_layer() is encoder.embedding_layer
     assert encoder.get_embedding_table() is encoder.get_embedding_layer().weight
     assert encoder.hidden_size == 16
-
-
-@pytest.mark.parametrize("form", [dict, list, tuple])
-def test_inputs_may_come_in_any_form(form: type) -> None:
-    given = inputs()
-    expected = scaffold()(given)[0]
-    ours = scaffold()(given if form is dict else form(given.values()))[0]
-    torch.testing.assert_close(ours, expected, rtol=0, atol=0)
-
-
-def test_mask_and_types_may_be_left_out() -> None:
-    ids = inputs()["input_word_ids"]
-    full = {
-        "input_word_ids": ids,
-        "input_mask": torch.ones_like(ids),
-        "input_type_ids": torch.zeros_like(ids),
-    }
-    expected = scaffold()(full)[0]
-    for given in ({"input_word_ids": ids}, [ids], (ids, None, None), ids):
-        torch.testing.assert_close(scaffold()(given)[0], expected)
-
-
-def test_padding_keys_never_reach_real_tokens() -> None:
-    given = inputs()
-    other = {**given, "input_word_ids": given["input_word_ids"].clone()}
-    other["input_word_ids"][0, 5:] = 3
-    torch.testing.assert_close(scaffold()(given)[0][0, :5], scaffold()(other)[0][0, :5])
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"ids": torch.ones(2, 3)}, "input 'ids' is not one of"),
-        ({"input_word_id": torch.ones(2, 3)}, "did you mean 'input_word_ids'"),
-        ({"input_mask": torch.ones(2, 3)}, "input_word_ids is NoneType"),
-        ([torch.ones(2, 3)], "input_word_ids is torch.float32: expected integers"),
-        ([torch.ones(2, dtype=torch.int64)], r"input_word_ids has shape \[2\]"),
-        ([torch.ones(2, 13, dtype=torch.int64)], "T=13 tokens: at most max_seq_length=12"),
-        ([torch.ones(2, 3, dtype=torch.int64), torch.ones(2, 4)], r"input_mask has shape \[2, 4\]"),
-        ([torch.ones(2, 3, dtype=torch.int64)] * 4, "4 inputs were given"),
-        (
-            [torch.ones(2, 3, dtype=torch.int64), None, torch.ones(2, 3)],
-            "input_type_ids is torch.float32",
-        ),
-    ],
-)
-def test_wrong_inputs_are_named(given: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        scaffold()(given)

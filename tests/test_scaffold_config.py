@@ -21,7 +21,7 @@ from nas.embeddings import TransformerEmbedding
 from nas.errors import InputError
 from nas.masks import PaddingMask
 from nas.scaffold import EncoderScaffold
-from nas.scaffold_config import Decoder, Encoder, resolve
+from nas.scaffold_config import ConfigReader, ConfigWriter, resolve
 
 EMBEDDING = {"vocab_size": 50, "hidden_size": 16, "max_seq_length": 12}
 
@@ -145,8 +145,8 @@ def test_the_form_is_readable() -> None:
     [F.gelu, F.relu, torch.tanh, nn.GELU, nn.init.normal_, partial(nn.init.normal_, std=0.1), (1, (2, "a"))],
 )
 def test_functions_classes_partials_and_tuples(value: Any) -> None:
-    form = json.loads(json.dumps(Encoder().encode({"value": value})))
-    back = Decoder(form).decode(form)["value"]
+    form = json.loads(json.dumps(ConfigWriter().encode({"value": value})))
+    back = ConfigReader(form).decode(form)["value"]
     if isinstance(value, partial):
         assert (back.func, back.keywords) == (value.func, value.keywords)
     else:
@@ -226,9 +226,9 @@ def test_a_configuration_reaches_nothing_else(path: str) -> None:
 def test_an_instance_must_be_a_module() -> None:
     form = {"$instance": "nas.errors.InputError", "id": 0, "config": {}}
     with pytest.raises(InputError, match="is not a module class"):
-        Decoder(form).decode(form)
+        ConfigReader(form).decode(form)
     with pytest.raises(InputError, match="names no"):
-        Decoder({"$ref": 3}).decode({"$ref": 3})
+        ConfigReader({"$ref": 3}).decode({"$ref": 3})
 
 
 def test_defaults_come_back() -> None:

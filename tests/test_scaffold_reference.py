@@ -22,6 +22,7 @@ ALL = [
     "bert_gelu_tanh_dict",
     "bert_relu_all_layers",
     "bert_dynamic_len",
+    "bert_prenorm_nofinalln",
     "eps_postnorm",
     "hidden_class_teb",
     "hidden_teb_rmsnorm",
@@ -47,7 +48,12 @@ class FactorizedEmbeddingNetwork(nn.Module):
     """Narrow word vectors, projected; positions and types as usual."""
 
     def __init__(
-        self, vocab_size: int, type_vocab_size: int, embedding_width: int, hidden_size: int, max_seq_length: int
+        self,
+        vocab_size: int,
+        type_vocab_size: int,
+        embedding_width: int,
+        hidden_size: int,
+        max_seq_length: int,
     ) -> None:
         super().__init__()
         self.hidden_size = hidden_size

@@ -31,6 +31,13 @@ class Block(Configured, nn.Module):
     mask_cls: ClassVar[type[nn.Module] | None] = None
     """What makes the block's mask from data and padding mask; None: the scaffold's ``mask_cls``."""
 
+    def effective_config(self) -> dict[str, Any]:
+        """Return ``config`` with only what shapes the function: settings that others overrule left out.
+
+        Two blocks of one class with equal effective settings are one in an architecture's hash.
+        """
+        return dict(self.config)
+
     @property
     def label(self) -> str:
         """The short name in an architecture's string, such as ``mha`` or ``geglu``."""

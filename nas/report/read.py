@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def read_study(folder: Path) -> Study:
     told = _own_json(folder / "study.json", dict)
     rows = _own_json(folder / "leaderboard.json", list)
     direction = str(told.get("direction") or "minimize")
-    trials = [_trial(row, folder) for row in rows if isinstance(row, dict)]
+    trials = _with_twins([_trial(row, folder) for row in rows if isinstance(row, dict)])
     provenance = _mapping(told.get("provenance"))
     return Study(
         folder=folder,
@@ -136,7 +136,11 @@ def read_study(folder: Path) -> Study:
         trials=tuple(sorted(trials, key=lambda trial: _rank(trial, direction))),
         overrides=_texts(told.get("overrides")),
         space=_mapping(told.get("space")),
-        facts={key: told[key] for key in ("sampler", "workers", "started", "finished") if told.get(key)},
+        facts={
+            key: told[key]
+            for key in ("sampler", "seed", "workers", "started", "finished")
+            if told.get(key) is not None
+        },
         provenance=provenance,
     )
 
@@ -175,33 +179,6 @@ def read_curve(folder: Path, key: str) -> Curve:
     return sorted(points.items())
 
 
-def slots_of(trial: Trial | Run, roles: Mapping[str, str]) -> list[Mapping[str, Any]]:
-    """Return a trial's slots: as described, or else read from the one-line string.
-
-    Args:
-        trial: a trial or a run.
-        roles: label -> role, for slots that only the string tells of.
-    """
-    if trial.description is not None:
-        return list(trial.description["slots"])
-    return _slots_of_string(trial.architecture, roles)
-
-
-def _slots_of_string(architecture: str, roles: Mapping[str, str]) -> list[Mapping[str, Any]]:
-    """Read ``mha-=mha-layer*3``: ``=`` marks a module used again, ``*`` one used several times in a row."""
-    slots: list[Mapping[str, Any]] = []
-    first: dict[str, int] = {}
-    for word in filter(None, architecture.split("-")):
-        label, _, times = word.removeprefix("=").partition("*")
-        for turn in range(int(times) if times.isdecimal() else 1):
-            again = word.startswith("=") or turn > 0
-            shared = first.get(label) if again else None
-            if shared is None:
-                first[label] = len(slots)
-            slots.append({"label": label, "role": roles.get(label, ""), "shared_with": shared})
-    return slots
-
-
 def number(value: Any) -> float | None:
     """Return a finite number, or None for everything else (null, NaN, infinity, text)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -228,6 +205,19 @@ def _trial(row: Mapping[str, Any], folder: Path) -> Trial:
         folder=place,
         description=description,
     )
+
+
+def _with_twins(trials: list[Trial]) -> list[Trial]:
+    """Give a trial that was not run the description of one with the same architecture."""
+    known = {trial.hash: trial for trial in trials if trial.description is not None and trial.hash}
+
+    def completed(trial: Trial) -> Trial:
+        twin = known.get(trial.hash)
+        if trial.description is not None or twin is None:
+            return trial
+        return replace(trial, description=twin.description)
+
+    return [completed(trial) for trial in trials]
 
 
 def _rank(trial: Trial, direction: str) -> tuple[int, float, int]:

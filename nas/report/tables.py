@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas.report.read import Run, Study, Trial, slots_of
+from nas.report.read import Run, Study, Trial
 from nas.strip import ROLE_COLOURS, label_width, strip
 
 Slots = list[Mapping[str, Any]]
@@ -39,6 +39,33 @@ class BlockCell:
     mean: float
     count: int
     shade: float
+
+
+def slots_of(trial: Trial | Run, roles: Mapping[str, str]) -> Slots:
+    """Return a trial's slots: as described, or else read from the one-line string.
+
+    Args:
+        trial: a trial or a run.
+        roles: label -> role, for slots that only the string tells of.
+    """
+    if trial.description is not None:
+        return list(trial.description["slots"])
+    return _slots_of_string(trial.architecture, roles)
+
+
+def _slots_of_string(architecture: str, roles: Mapping[str, str]) -> Slots:
+    """Read ``mha-=mha-layer*3``: ``=`` marks a module used again, ``*`` one used several times in a row."""
+    slots: Slots = []
+    first: dict[str, int] = {}
+    for word in filter(None, architecture.split("-")):
+        label, _, times = word.removeprefix("=").partition("*")
+        for turn in range(int(times) if times.isdecimal() else 1):
+            again = word.startswith("=") or turn > 0
+            shared = first.get(label) if again else None
+            if shared is None:
+                first[label] = len(slots)
+            slots.append({"label": label, "role": roles.get(label, ""), "shared_with": shared})
+    return slots
 
 
 def known_roles(trials: Sequence[Trial | Run]) -> dict[str, str]:

@@ -88,8 +88,7 @@ def search(plan: Plan) -> Path:
         InputError: another process runs this study, or it was made with another space.
         InterruptedRunError: stopped by a signal; the same call continues.
     """
-    warm_up()
-    plan.reference.task.prepare(Path(plan.config["paths"]["cache"]).expanduser(), say)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the display says better
     plan.folder.mkdir(parents=True, exist_ok=True)
     with exclusive(
         plan.folder / ".lock", f"study={plan.question.name!r} is being searched by another process"
@@ -118,6 +117,8 @@ def _search_locked(plan: Plan) -> None:
 
 
 def _train_trials(plan: Plan, study: Study, write: Any) -> None:
+    warm_up()
+    plan.reference.task.prepare(Path(plan.config["paths"]["cache"]).expanduser(), say)
     n_trials = plan.config["n_trials"]
     base = (*plan.question.base, *(o for o in plan.composed.overrides if _root(o) in NOT_IDENTITY))
     say(f"{plan.question.name}: {n_trials} trials, {plan.workers} at a time, in {plan.folder}")

@@ -115,8 +115,13 @@ class MaskedLanguageModelling(Task):
             yield self._batch(tokens[part], hidden[part].copy(), chosen[part])
 
     def head(self, encoder: nn.Module) -> nn.Module:
-        """Return a head that shares the encoder's embedding table."""
-        return TokenHead(encoder, self.vocab_size)
+        """Return a head that shares the encoder's embedding table.
+
+        If the text is prepared, the head starts from how often each token occurs, so that a short
+        run is not spent on learning that.
+        """
+        prior = None if self._text is None else torch.from_numpy(self._text.counts)
+        return TokenHead(encoder, self.vocab_size, prior)
 
     def head_flops_per_token(self, hidden_size: int) -> float:
         """Return the operations of projecting the hidden tokens, averaged over all tokens."""

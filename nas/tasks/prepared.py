@@ -34,12 +34,14 @@ class PreparedText:
     Attributes:
         train: [N] the training documents' tokens.
         validation: [N'] the validation documents' tokens.
+        counts: [V] how often each token occurs in the training text.
         token_bytes: [V] how many bytes each token stands for.
         meta: hashes and sizes, for the run's provenance.
     """
 
     train: NDArray[Any]
     validation: NDArray[Any]
+    counts: NDArray[np.int64]
     token_bytes: NDArray[np.int64]
     meta: dict[str, Any]
 
@@ -79,6 +81,7 @@ def _open(folder: Path) -> PreparedText | None:
         return PreparedText(
             np.asarray(np.load(folder / "train.npy", mmap_mode="r")),
             np.asarray(np.load(folder / "validation.npy", mmap_mode="r")),
+            np.load(folder / "counts.npy"),
             np.load(folder / "token_bytes.npy"),
             meta,
         )
@@ -110,6 +113,7 @@ def _make(folder: Path, corpus: Corpus, tokenizer: Tokenizer, validation_fractio
     with new_folder(folder) as new:
         np.save(new / "train.npy", train)
         np.save(new / "validation.npy", validation)
+        np.save(new / "counts.npy", np.bincount(train, minlength=tokenizer.vocab_size))
         np.save(new / "token_bytes.npy", np.array([len(piece) for piece in pieces], np.int64))
         tokenizer.save(new)
         write_json(new / META, {**meta, "files": {path.name: path.stat().st_size for path in new.iterdir()}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Callable
@@ -45,7 +46,7 @@ def describe(labels: list[str]) -> dict[str, Any]:
         )
     return {
         "string": "-".join(label for label in labels if label != "none") or "none",
-        "hash": "0123456789ab",
+        "hash": hashlib.sha256("".join(labels).encode()).hexdigest()[:12],
         "hidden_size": 64,
         "seq_length": 64,
         "parameters": 54_000 + sum(slot["parameters"] for slot in slots),
@@ -130,6 +131,7 @@ def write_study(folder: Path, trials: int = 40, **told: Any) -> Path:
         "overrides": ["sweep=layer_choice"],
         "space": {"encoder.slots.0": "mha, conv, none", "optimizer.lr": "log 1e-4 .. 1e-2"},
         "sampler": "tpe",
+        "seed": 3,
         "workers": 2,
         "started": "2030-01-02T03:04:05+00:00",
         "finished": "2030-01-02T03:08:09+00:00",

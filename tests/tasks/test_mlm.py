@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from nas.errors import InputError
 from nas.progress import silent
@@ -120,6 +121,23 @@ def test_bits_per_byte_of_a_uniform_guess_are_eight(make_task: Any) -> None:
         logits[:, Tokenizer.specials :] = 0.0
         scores.add(logits, batch)
     assert scores.metrics()["val/bits_per_byte"] == pytest.approx(8.0, rel=1e-4)
+
+
+def test_the_head_starts_from_the_frequencies_of_the_training_text(make_task: Any) -> None:
+    """With nothing to tell positions apart, the loss is the cross-entropy of the frequencies."""
+    task = make_task("mlm")
+    encoder = nn.Module()
+    table = nn.Parameter(torch.zeros(task.vocab_size, 8))
+    encoder.get_embedding_table = lambda: table  # type: ignore[assignment]
+    (batch,) = task.validation_batches(10_000)
+    scores = Scores()
+    scores.add(
+        task.head(encoder)(torch.randn(*batch.inputs["input_word_ids"].shape, 8), batch.positions), batch
+    )
+    share = (task._prepared.counts + 1) / (task._prepared.counts + 1).sum()
+    assert scores.metrics()["val/loss"] == pytest.approx(
+        -np.log(share[batch.labels.numpy()]).mean(), rel=1e-4
+    )
 
 
 def test_bytes_behind_bpe_tokens_are_counted(shared: Path, tmp_path: Path) -> None:

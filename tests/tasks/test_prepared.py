@@ -49,6 +49,7 @@ def test_the_streams_are_the_documents_with_separators(corpus: TextCorpus, tmp_p
         documents = np.split(stream, np.flatnonzero(stream == tokenizer.separator) + 1)[:-1]
         assert [tokenizer.decode(ids[:-1]) for ids in documents] == texts
     assert prepared.train.dtype == np.uint16
+    assert np.array_equal(prepared.counts, np.bincount(prepared.train, minlength=tokenizer.vocab_size))
     assert isinstance(prepared.train.base, np.memmap)  # shared between processes, not copied
     assert prepared.meta["corpus_sha256"] == split.sha256
     assert prepared.meta["train_tokens"] == len(prepared.train)
@@ -81,7 +82,7 @@ def test_a_changed_corpus_is_prepared_anew(corpus: TextCorpus, tmp_path: Path) -
     assert len([path for path in (tmp_path / "cache").iterdir() if path.is_dir()]) == 2
 
 
-@pytest.mark.parametrize("name", ["train.npy", "validation.npy", "token_bytes.npy", "meta.json"])
+@pytest.mark.parametrize("name", ["train.npy", "validation.npy", "counts.npy", "meta.json"])
 @pytest.mark.parametrize("damage", ["missing", "truncated"])
 def test_a_damaged_folder_is_made_again(corpus: TextCorpus, tmp_path: Path, name: str, damage: str) -> None:
     cache = tmp_path / "cache"

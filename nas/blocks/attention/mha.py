@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -80,6 +80,12 @@ class MultiHeadAttention(ResidualBlock):
         self.query_norm = RMSNorm(self.head_size, eps=norm_epsilon) if qk_norm else nn.Identity()
         self.key_norm = RMSNorm(self.head_size, eps=norm_epsilon) if qk_norm else nn.Identity()
         self.output = nn.Linear(num_heads * self.head_size, hidden_size, bias=bias)
+
+    def effective_config(self) -> dict[str, Any]:
+        """Leave out RoPE's base where nothing is turned, and name the sizes that were chosen."""
+        config = super().effective_config()
+        sizes = {"num_kv_heads": self.num_kv_heads, "head_size": self.head_size}
+        return {**config, **sizes, "rope_theta": self.rope_theta}
 
     @property
     def label(self) -> str:

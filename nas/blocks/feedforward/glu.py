@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -66,6 +66,10 @@ class GLU(ResidualBlock):
         self.inner = nn.Linear(hidden_size, 2 * inner_dim, bias=bias)
         self.inner_dropout = nn.Dropout(inner_dropout)
         self.output = nn.Linear(inner_dim, hidden_size, bias=bias)
+
+    def effective_config(self) -> dict[str, Any]:
+        """Name the width that was chosen, however it was said."""
+        return {**super().effective_config(), "inner_dim": self.output.in_features, "ratio": None}
 
     @property
     def label(self) -> str:

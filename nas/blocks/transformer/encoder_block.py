@@ -28,7 +28,7 @@ class TransformerEncoderBlock(Block):
         num_attention_heads: H.
         inner_dim: width of the feed-forward network; null: 4 D.
         inner_activation: a name (see `nas.blocks.activations`) or a function of one tensor.
-        use_bias: of every projection.
+        use_bias: of attention's projections; the feed-forward always has biases, as there.
         norm_first: normalise what attention and feed-forward read, not their sums.
         norm_epsilon: added to the variance.
         output_dropout: applied to what attention and feed-forward return.
@@ -79,7 +79,7 @@ class TransformerEncoderBlock(Block):
             hidden_size,
             inner_dim=inner_dim,
             activation=_checked(inner_activation),
-            bias=use_bias,
+            bias=True,
             inner_dropout=inner_dropout,
             norm="pre" if norm_first else "post",
             norm_epsilon=norm_epsilon,
