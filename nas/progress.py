@@ -42,7 +42,9 @@ def duration(seconds: float) -> str:
 
 def quantity(value: float) -> str:
     """Return a short form such as ``950``, ``12.3k``, ``4.56M``."""
+    rounded = float(f"{value:.3g}")  # first, so that 999,960 becomes 1M and not 1000k
     for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= limit:
-            return f"{value / limit:.3g}{unit}"
-    return f"{value:.3g}"
+        if abs(rounded) >= limit:
+            scaled = rounded / limit
+            return f"{scaled:.3g}{unit}" if abs(scaled) < 1000 else f"{scaled:.0f}{unit}"
+    return f"{rounded:.3g}"

@@ -53,6 +53,15 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     return {"commit": commit, "dirty": bool(changes)}
 
 
+@functools.cache
+def _is_tracked(folder: Path) -> bool:
+    """Return whether the files are part of a repository; an environment inside one is only near it."""
+    try:
+        return bool(_git(folder, "ls-files", "--", "."))
+    except (OSError, subprocess.SubprocessError):
+        return False
+
+
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
@@ -61,12 +70,16 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def provenance(seed: int) -> dict[str, Any]:
     """Return all that is needed to judge whether a result can be reproduced here."""
+    package = Path(__file__).parent
     return {
         "created": now(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "seed": seed,
         "versions": versions(),
-        "git": {"nas": git_state(Path(__file__).parent), "working_folder": git_state(Path.cwd())},
+        "git": {
+            "nas": git_state(package) if _is_tracked(package) else None,
+            "working_folder": git_state(Path.cwd()),
+        },
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),

@@ -29,9 +29,18 @@ def expand(hidden_cls: Sequence[Any], num_layers: int | None) -> list[Any]:
 
 
 def unknown_names(hidden_cls: Sequence[Any], blocks: Collection[str]) -> list[str]:
-    """Return one sentence for each slot that names no block of the pool."""
+    """Return one sentence for each slot that names no block of the pool and is none itself."""
     return [
-        f"encoder.hidden_cls.{i}={name!r} is not in encoder.blocks {sorted(blocks)}{nearest(name, blocks)}"
-        for i, name in enumerate(hidden_cls)
-        if isinstance(name, str) and name not in blocks
+        f"encoder.hidden_cls.{i}={slot!r} is not in encoder.blocks {sorted(blocks)}"
+        f"{nearest(str(slot), blocks)}"
+        for i, slot in enumerate(hidden_cls)
+        if (isinstance(slot, str) and slot not in blocks) or _is_plain(slot)
     ]
+
+
+def _is_plain(slot: Any) -> bool:
+    return (
+        slot is None
+        or isinstance(slot, int | float | list)
+        or (isinstance(slot, dict) and "_target_" not in slot)
+    )

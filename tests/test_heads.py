@@ -92,6 +92,21 @@ def test_a_prior_is_what_the_head_starts_from(encoder: Encoder) -> None:
     torch.testing.assert_close(share, (counts + 1) / (counts.sum() + 11))
 
 
+def test_it_compiles_as_one_graph(encoder: Encoder) -> None:
+    pair = nn.ModuleList([encoder, TokenHead(encoder, 11)])
+
+    def forward(ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = pair[1](pair[0](ids), positions)
+        return logits
+
+    ids, positions = torch.tensor([[1, 2, 3, 4]]), torch.tensor([1, 3])
+    compiled = torch.compile(forward, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(ids, positions), forward(ids, positions))
+    with torch.no_grad():
+        encoder.table.mul_(2)
+    torch.testing.assert_close(compiled(ids, positions), forward(ids, positions))
+
+
 def test_no_positions(encoder: Encoder) -> None:
     logits = TokenHead(encoder, 11)(torch.randn(1, 4, 8), torch.tensor([], dtype=torch.int64))
     assert logits.shape == (0, 11)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -39,7 +40,10 @@ def run_command(kind: Kind, action: Action, arguments: Sequence[str] | None = No
     except KeyboardInterrupt:
         say("interrupted; run the same command to continue")
         return INTERRUPTED
-    except NasError as error:
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (NasError, OSError) as error:  # a full disk, a folder without permission
         say(f"error: {error}")
         return FAILED
 
@@ -48,6 +52,8 @@ def _dispatch(kind: Kind, action: Action, given: list[str]) -> int:
     arguments = _parse(given)
     overrides = _overrides(arguments)
     if any(getattr(arguments, name) for name in _INFORMATION):
+        if arguments.cfg or arguments.info:
+            compose(kind, overrides)  # wrong input is told in our words, not in Hydra's
         return _ask_hydra(kind, given, arguments)
     if arguments.multirun:
         return _run_grid(kind, action, overrides)

@@ -45,7 +45,8 @@ class Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if console().is_terminal:  # elsewhere, stopping would print an empty line
+            self._bar.stop()
 
     def watch(self, row: dict[str, Any], progress: float) -> None:
         """Show one row of metrics."""

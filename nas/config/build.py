@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
 from nas.config.compose import Composed, compose
 from nas.errors import InputError
-from nas.files import write_text
 from nas.progress import Say, say
+from nas.train.folder import identity
 
 if TYPE_CHECKING:
     from nas.scaffold import EncoderScaffold
     from nas.tasks.base import Task
     from nas.train.result import RunResult
     from nas.train.run import Rung, Watch
-
-NOT_IDENTITY = ("paths", "tracker", "study")
-"""Keys that change where a run is kept and shown, not what it computes."""
 
 
 class Run:
@@ -67,11 +60,12 @@ class Run:
             watch: told every row of metrics with the share of the budget.
 
         Raises:
-            InputError: the data cannot be prepared.
+            InputError: the device is not there or the data cannot be prepared; no folder is made.
             InterruptedRunError: stopped by a signal; the same call continues.
         """
         from nas.train.run import RunPlan, execute
 
+        self._try_inputs(report)
         config = self.config
         plan = RunPlan(
             encoder=self.encoder,
@@ -83,26 +77,30 @@ class Run:
             group=self.group,
             job_type=self.job_type,
             config=config,
+            overrides=self.overrides,
         )
-        self._write_config()
         return execute(
             plan, report, rung or (lambda progress, metrics: True), watch or (lambda row, progress: None)
         )
 
     def identity(self) -> str:
         """Return a hash of all that decides the result: the resolved configuration."""
-        return _identity(self.config)
+        return identity(self.config)
 
     def _default_name(self) -> str:
-        return f"{self.composed.choices['encoder']}-{self.task.name}-{self.identity()}"
+        return f"{self.composed.choices.get('encoder') or 'encoder'}-{self.task.name}-{self.identity()}"
 
-    def _write_config(self) -> None:
-        path = self.folder / "config.yaml"
-        if path.is_file() and _identity(OmegaConf.to_container(OmegaConf.load(path))) != self.identity():  # type: ignore[arg-type]
-            shutil.rmtree(self.folder)  # left by another study of this name, whose journal is gone
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(path, OmegaConf.to_yaml(OmegaConf.create(self.config)))
-        write_text(self.folder / "overrides.txt", "".join(f"{line}\n" for line in self.overrides))
+    def _try_inputs(self, report: Say) -> None:
+        """Meet what the configuration alone cannot tell, before there is a folder."""
+        from nas.train.precision import choose_device
+        from nas.train.result import read_result
+
+        if read_result(self.folder) is not None:
+            return
+        trainer = self.config["trainer"]
+        choose_device(trainer["device"])
+        self.task.prepare(Path(self.config["paths"]["cache"]).expanduser(), report)
+        self.task.train_batch(0, trainer["batch_size"], self.config["seed"])
 
 
 def build(overrides: Sequence[str] = ()) -> Run:
@@ -174,9 +172,3 @@ def instantiate_node(key: str, node: dict[str, Any]) -> Any:
         if cause is not None:
             raise cause from None
         raise InputError(f"{key}: {str(error).splitlines()[-1]}") from error
-
-
-def _identity(config: dict[str, Any]) -> str:
-    decisive = {k: v for k, v in config.items() if k not in NOT_IDENTITY}
-    text = json.dumps(decisive, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +16,9 @@ from nas.errors import InputError, nearest
 from nas.slots import expand, unknown_names
 
 _SPECIAL = ("_target_", "_partial_")
+_LINK = re.compile(r"\$\{([\w.]+)\}")
+_MANY = 4
+"""From this many unknown keys on, a node is told once: it is not meant for its target at all."""
 
 
 def mistakes_in(config: DictConfig, root: str, trusted: Iterable[str]) -> list[str]:
@@ -32,7 +36,7 @@ def mistakes_in(config: DictConfig, root: str, trusted: Iterable[str]) -> list[s
     signature = signature_of(root)
     assert signature is not None
     found = _node_mistakes("", values, signature, tuple(trusted))
-    return [*found, *_slot_mistakes(values.get("encoder"))]
+    return _without_echoes([*found, *_slot_mistakes(values.get("encoder"))], config)
 
 
 def _unresolvable(config: DictConfig) -> list[str]:
@@ -69,21 +73,26 @@ def _drop_interpolations(value: Any) -> Any:
 def _node_mistakes(
     path: str, node: dict[str, Any], signature: Signature, trusted: tuple[str, ...]
 ) -> list[str]:
-    mistakes = []
     parameters = signature.parameters
-    for key, value in node.items():
-        if key in _SPECIAL:
-            continue
-        full = f"{path}.{key}" if path else key
-        if key not in parameters and not signature.open:
-            mistakes.append(f"{full} is not a key here{_offer(path, key, parameters)}")
-        else:
-            annotation = parameters.get(key, Annotation(None, ""))
-            mistakes.extend(_value_mistakes(full, value, annotation, trusted))
+    given = {k: v for k, v in node.items() if not (path and k in _SPECIAL)}
+    unknown = [] if signature.open else [k for k in given if k not in parameters]
+    mistakes = _unknown_keys(path, unknown, parameters)
+    for key in [k for k in given if k not in unknown]:
+        annotation = parameters.get(key, Annotation(None, ""))
+        mistakes.extend(_value_mistakes(f"{path}.{key}" if path else key, node[key], annotation, trusted))
     if not node.get("_partial_"):
         absent = sorted(signature.required - node.keys())
         mistakes.extend(f"{path}.{key} is required" if path else f"{key} is required" for key in absent)
     return mistakes
+
+
+def _unknown_keys(path: str, unknown: list[str], parameters: dict[str, Annotation]) -> list[str]:
+    if path and len(unknown) >= _MANY:
+        return [
+            f"{path} has keys that its _target_ does not take: {unknown}; allowed are {sorted(parameters)}"
+        ]
+    prefix = f"{path}." if path else ""
+    return [f"{prefix}{key} is not a key here{_offer(path, key, parameters)}" for key in unknown]
 
 
 def _value_mistakes(path: str, value: Any, annotation: Annotation, trusted: tuple[str, ...]) -> list[str]:
@@ -92,7 +101,8 @@ def _value_mistakes(path: str, value: Any, annotation: Annotation, trusted: tupl
     if not fits(value, annotation):
         literal = choices(annotation)
         offer = nearest(str(value), [str(c) for c in literal]) if isinstance(value, str) else ""
-        return [f"{path}={value!r} must be {allowed(annotation)}{offer}"]
+        shown = "{...}" if isinstance(value, dict) else repr(value)
+        return [f"{path}={shown} must be {allowed(annotation)}{offer}"]
     children = (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     )
@@ -130,10 +140,45 @@ def _slot_mistakes(encoder: Any) -> list[str]:
     if not isinstance(encoder, dict) or not isinstance(encoder.get("hidden_cls"), list):
         return []
     depth, blocks = encoder.get("num_layers"), encoder.get("blocks")
-    found = unknown_names(encoder["hidden_cls"], blocks if isinstance(blocks, dict) else {})
+    if not isinstance(blocks, dict):
+        return []
+    found = [
+        f"encoder.blocks.{name}={block!r} must be a node with _target_"
+        for name, block in blocks.items()
+        if not isinstance(block, dict) or "_target_" not in block
+    ]
+    found.extend(unknown_names(encoder["hidden_cls"], blocks))
     if isinstance(depth, int | None):
         try:
             expand(encoder["hidden_cls"], depth)
         except InputError as error:
             found.extend(error.mistakes)
     return found
+
+
+def _without_echoes(mistakes: list[str], config: DictConfig) -> list[str]:
+    """Drop what is told of a key whose value is only a link to another key that is told of as well."""
+    links = dict(_links("", OmegaConf.to_container(config, resolve=False)))
+    told = {_key_of(m) for m in mistakes}
+    return [m for m in mistakes if not any(key in told for key in _linked(_key_of(m), links))]
+
+
+def _links(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str) and (link := _LINK.fullmatch(value)):
+        yield path, link[1]
+    children = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, child in children:
+        yield from _links(f"{path}.{key}" if path else str(key), child)
+
+
+def _linked(key: str, links: dict[str, str]) -> Iterator[str]:
+    """Yield what ``key`` stands for: the key its own link names, or one below a linked node."""
+    for path, source in links.items():
+        if key == path or key.startswith(f"{path}."):
+            yield source + key[len(path) :]
+
+
+def _key_of(mistake: str) -> str:
+    return re.split(r"[= ]", mistake, maxsplit=1)[0]

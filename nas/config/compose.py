@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from nas.config import check, diagnose
 from nas.config.root import SEARCH_ONLY
@@ -59,8 +59,8 @@ def compose(kind: Kind, overrides: Sequence[str]) -> Composed:
         given = _prepare(overrides)
         try:
             config = hydra_compose(kind, given.for_hydra, return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException):
-            raise InputError(*_all_mistakes(kind, given)) from None
+        except diagnose.HYDRA_ERRORS as error:
+            raise InputError(*_all_mistakes(kind, given, error)) from None
     composed = _composed(config, kind, given)
     mistakes = check.mistakes_in(composed.config, _ROOTS[kind], given.trusted)
     if mistakes:
@@ -75,18 +75,28 @@ def with_values(base: Composed, kind: Kind, overrides: Sequence[str]) -> Compose
         InputError: as `compose`.
     """
     parsed = [parse(override) for override in overrides]
-    plain = all(not p.is_add() and not p.is_delete() and "@" not in str(p.input_line) for p in parsed)
-    if not plain or any(OmegaConf.select(base.config, _key(p), default=_ABSENT) is _ABSENT for p in parsed):
-        return compose(kind, [*base.overrides, *overrides])
     config = base.config.copy()
     for p in parsed:
-        if isinstance(OmegaConf.select(config, _key(p)), DictConfig):  # a group's name, not a value
+        if not _sets_value(p, config):
             return compose(kind, [*base.overrides, *overrides])
         OmegaConf.update(config, _key(p), p.value(), merge=False)
     mistakes = check.mistakes_in(config, _ROOTS[kind], base.trusted)
     if mistakes:
         raise InputError(*mistakes)
     return Composed(config, base.choices, (*base.overrides, *overrides), base.trusted)
+
+
+def _sets_value(p: Override, config: DictConfig) -> bool:
+    """Return whether ``p`` changes a value that is there, and not a choice, a link or several runs."""
+    if p.is_add() or p.is_delete() or p.is_sweep_override() or "@" in str(p.input_line):
+        return False
+    try:
+        if diagnose.link_above(_key(p), config):
+            return False
+        found = OmegaConf.select(config, _key(p), default=_ABSENT)
+    except diagnose.HYDRA_ERRORS:
+        return False
+    return found is not _ABSENT and not isinstance(found, DictConfig)
 
 
 _ABSENT = object()
@@ -138,8 +148,8 @@ def split_grid(overrides: Sequence[str]) -> list[list[str]]:
 
 def for_hydra(overrides: Sequence[str]) -> list[str]:
     """Return the overrides as Hydra's own command line takes them."""
-    register_sweeps()
-    return _prepare(overrides).for_hydra
+    with hydra_loaded():
+        return _prepare(overrides).for_hydra
 
 
 @dataclass(frozen=True)
@@ -147,6 +157,7 @@ class _Given:
     for_hydra: list[str]
     recorded: tuple[str, ...]
     trusted: tuple[str, ...]
+    names: dict[str, str]  # of registered files, to what the user called them
 
 
 def _prepare(overrides: Sequence[str]) -> _Given:
@@ -162,20 +173,29 @@ def _prepare(overrides: Sequence[str]) -> _Given:
         raise InputError(*mistakes)
     outputs = next((str(p.value()) for _, p in parsed if p.key_or_group == "paths.outputs"), "outputs")
     for_hydra, recorded, trusted = [], [], []
+    names: dict[str, str] = {}
     for text, p in parsed:
         value = None if p.is_sweep_override() else p.value()
         if p.key_or_group == "trusted_targets":
             trusted.extend(_prefixes(value))
             recorded.append(text)
             continue
-        file = (
-            p.key_or_group in BY_PATH
-            and isinstance(value, str)
-            and register_file(p.key_or_group, value, outputs)
-        )
+        file = None
+        if p.key_or_group in BY_PATH and isinstance(value, str):
+            file = register_file(p.key_or_group, value, outputs)
+        nothing = value is None and not p.is_sweep_override() and not p.is_delete()
+        if nothing and p.key_or_group in _top_groups():
+            text = f"~{p.key_or_group}"  # Hydra's way to say that nothing is chosen
+        if file:
+            names[file[0]] = str(value)
         for_hydra.append(f"{p.key_or_group}={file[0]}" if file else text)
         recorded.append(f"{p.key_or_group}={file[1]}" if file else text)
-    return _Given(for_hydra, tuple(recorded), tuple(trusted))
+    return _Given(for_hydra, tuple(recorded), tuple(trusted), names)
+
+
+@functools.cache
+def _top_groups() -> frozenset[str]:
+    return frozenset(GlobalHydra.instance().config_loader().list_groups(""))
 
 
 def _prefixes(value: Any) -> list[str]:
@@ -198,7 +218,7 @@ def _composed(config: DictConfig, kind: Kind, given: _Given) -> Composed:
     return Composed(config, choices, given.recorded, given.trusted)
 
 
-def _all_mistakes(kind: Kind, given: _Given) -> list[str]:
+def _all_mistakes(kind: Kind, given: _Given, first: Exception) -> list[str]:
     Plugins.instance()
 
     def attempt(overrides: list[str]) -> DictConfig:
@@ -207,6 +227,9 @@ def _all_mistakes(kind: Kind, given: _Given) -> list[str]:
     found, rest = diagnose.separate(given.for_hydra, group_options(), attempt, parse)
     if rest is not None:
         found.extend(check.mistakes_in(_composed(rest, kind, given).config, _ROOTS[kind], given.trusted))
+    found = found or [diagnose.first_line(first)]
+    for name, called in given.names.items():
+        found = [mistake.replace(name, called) for mistake in found]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -9,10 +10,13 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
 
 from nas.errors import nearest, not_allowed
 
 Attempt = Callable[[list[str]], DictConfig]
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
+"""What composing raises: Hydra lets some come out as plain ``ValueError``, such as those of ``task=null``."""
 
 
 def separate(
@@ -23,15 +27,13 @@ def separate(
 ) -> tuple[list[str], DictConfig | None]:
     """Return the mistakes, and the configuration that the other overrides make (None if none).
 
-    Choices of groups come first: they decide which keys there are.
+    Choices of groups come first, as they decide which keys there are; before them, Hydra's own
+    keys, as one of them adds folders of choices.
     """
-    parsed = [parse(text) for text in overrides]
-    mistakes = [m for p in parsed if (m := _wrong_choice(p, groups))]
-    good = [p for p in parsed if not _wrong_choice(p, groups)]
-    ordered = [p for p in good if _group(p) in groups] + [p for p in good if _group(p) not in groups]
+    mistakes: list[str] = []
     accepted: list[str] = []
     config = _try(attempt, accepted)
-    for p in ordered:
+    for p in sorted(map(parse, overrides), key=lambda p: _rank(p, groups)):
         new = _try(attempt, [*accepted, str(p.input_line)])
         if isinstance(new, DictConfig):
             config = new
@@ -41,14 +43,22 @@ def separate(
     return mistakes, config if isinstance(config, DictConfig) else None
 
 
+def _rank(p: Override, groups: dict[str, list[str]]) -> int:
+    return 0 if _group(p).startswith("hydra.") else 1 if _group(p) in groups else 2
+
+
 def _try(attempt: Attempt, overrides: list[str]) -> DictConfig | str:
     try:
         return attempt(overrides)
-    except (HydraException, OmegaConfBaseException) as error:
-        return _first_line(error)
+    except HYDRA_ERRORS as error:
+        return first_line(error) if isinstance(error, YAMLError) else str(error) or first_line(error)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error that Hydra raised."""
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"{mark.name} is not YAML: {error.problem} in line {mark.line + 1}"
     while not str(error) and error.__cause__ is not None:  # Hydra wraps some in an empty one
         error = error.__cause__
     return (str(error) or type(error).__name__).splitlines()[0]
@@ -69,7 +79,7 @@ def _wrong_choice(p: Override, groups: dict[str, list[str]]) -> str | None:
         if g.startswith(_group(p) + "/")
     ]
     names = value if isinstance(value, list) else [value]
-    wrong = [n for n in names if n is not None and str(n) not in options and str(n) not in nested]
+    wrong = [n for n in names if str(n) not in options and str(n) not in nested]
     return not_allowed(_group(p), wrong[0], sorted([*options, *nested])) if wrong else None
 
 
@@ -77,16 +87,44 @@ def _explain(p: Override, config: DictConfig | str, groups: dict[str, list[str]]
     key = str(p.key_or_group)
     if p.is_sweep_override():
         return f"{p.input_line!r} names several values: add -m to run them all"
+    problem = f"{p.input_line!r}: {error.splitlines()[0]}"
     if not isinstance(config, DictConfig):
-        return f"{p.input_line!r}: {error}"
+        return problem
     parent = key.rpartition(".")[0]
     holder = OmegaConf.select(config, parent) if parent else config
+    if (wrong := _wrong_choice(p, groups)) and "Could not " in error:
+        return wrong
+    if _group(p) in groups:
+        lines = itertools.takewhile(lambda line: not line.endswith(":"), error.splitlines())
+        return f"{p.input_line!r}: {' '.join(line.strip() for line in lines)}"
+    if link := link_above(key, config):
+        return f"{key}: {link} stands for it, so set {link}"
     if isinstance(holder, ListConfig):
         return f"{key}: the list {parent} has {len(holder)} items, so the last is {parent}.{len(holder) - 1}"
-    if OmegaConf.select(config, key) is None and "@" not in key:
-        known = [k for k in _keys("", config) if not k.startswith("hydra.")] + list(groups)
+    if _is_unknown(key, config):
+        known = [k for k in _keys("", config) if not k.startswith("hydra.")]
         return f"{key} is not a key{nearest(key, known) or _siblings(parent, holder)}"
-    return f"{p.input_line!r}: {error}"
+    return problem
+
+
+def _is_unknown(key: str, config: DictConfig) -> bool:
+    try:
+        return OmegaConf.select(config, key) is None
+    except HYDRA_ERRORS:
+        return True
+
+
+def link_above(key: str, config: DictConfig) -> str | None:
+    """Return what to set in place of ``key`` where a node above it is a link such as ``${embedding}``."""
+    above, _, below = key.rpartition(".")
+    while above:
+        parent, _, name = above.rpartition(".")
+        holder = OmegaConf.select(config, parent) if parent else config
+        if isinstance(holder, DictConfig) and name in holder and OmegaConf.is_interpolation(holder, name):
+            source = str(OmegaConf.to_container(holder, resolve=False)[name]).strip("${}")  # type: ignore[index,call-overload]
+            return f"{source}.{below}"
+        above, below = parent, f"{name}.{below}"
+    return None
 
 
 def _siblings(parent: str, holder: Any) -> str:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 
+class Node:
+    """A part of a configuration that builds an object: keys with values, ``_target_`` among them."""
+
+
 @dataclass(frozen=True)
 class Paths:
     """Where files go.
@@ -24,7 +28,7 @@ class Paths:
 class ReportConfig:
     """The keys of a report."""
 
-    paths: Any
+    paths: Node
     study: str
 
 
@@ -32,17 +36,17 @@ class ReportConfig:
 class TrainConfig:
     """The keys of one run."""
 
-    encoder: Any
-    embedding: Any
-    mask: Any
-    task: Any
-    corpus: Any
-    tokenizer: Any
-    optimizer: Any
-    schedule: Any
-    trainer: Any
-    tracker: Any
-    paths: Any
+    encoder: Node
+    embedding: Node
+    mask: Node
+    task: Node
+    corpus: Node
+    tokenizer: Node
+    optimizer: Node
+    schedule: Node
+    trainer: Node
+    tracker: Node
+    paths: Node
     seed: int
     study: str | None
 
@@ -53,9 +57,9 @@ class SearchConfig(TrainConfig):
 
     space: dict[str, Any]
     n_trials: int
-    sampler: Any
-    storage: Any
-    pruner: Any
+    sampler: Node
+    storage: Node
+    pruner: Node | None
     objective: str | None
     direction: Literal["minimize", "maximize"] | None
     workers: int | None

@@ -67,6 +67,17 @@ def resolve_alias(module: str, name: str) -> Annotation | None:
     return resolve_alias(*origin) if origin else None
 
 
+def is_class(module: str, name: str) -> bool:
+    """Return whether ``name`` in ``module`` is a class whose source can be found."""
+    found = _locate(module, name)
+    return found is not None and isinstance(_definition(*found), ast.ClassDef)
+
+
+def has_source(module: str) -> bool:
+    """Return whether the module's source can be found."""
+    return _tree(module) is not None
+
+
 def class_paths(module: str) -> list[str]:
     """Return the dotted paths of the classes that a module defines."""
     tree = _tree(module)

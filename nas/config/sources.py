@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nas.errors import InputError
@@ -45,7 +46,7 @@ def register_file(group: str, value: str, outputs: str) -> tuple[str, str] | Non
         raise InputError(f"{group}={value!r}: there is no file {path}")
     try:
         node = OmegaConf.create(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError, ValueError) as error:
+    except (YAMLError, UnicodeDecodeError, ValueError, OmegaConfBaseException) as error:
         raise InputError(f"{group}={value!r} is not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(node, DictConfig):
         raise InputError(f"{group}={value!r} must hold keys and values, not a list")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 
-from nas.config.signatures import class_paths, signature_of
+from nas.config.signatures import class_paths, has_source, signature_of
 from nas.errors import nearest
 
 TRUSTED = ("nas.", "torch.nn.")
@@ -28,8 +28,12 @@ def target_mistake(key: str, target: object, trusted: Iterable[str]) -> str | No
     if target.startswith("torch."):
         return _torch_mistake(key, target)
     if signature_of(target) is None or not _is_class(target):
-        offer = nearest(target, class_paths(target.rpartition(".")[0]))
-        return f"{key}={target!r} names no class that its module defines{offer}"
+        module = target.rpartition(".")[0]
+        if not has_source(module):
+            return f"{key}={target!r}: there is no module {module} (is its folder on PYTHONPATH?)"
+        return (
+            f"{key}={target!r} names no class that its module defines{nearest(target, class_paths(module))}"
+        )
     return None
 
 

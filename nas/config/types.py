@@ -5,13 +5,20 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from nas.config.signatures import Annotation, resolve_alias
+from nas.config.signatures import Annotation, is_class, resolve_alias
 
+_CONTAINERS = {
+    "list[int]": "a list of integers",
+    "list[float]": "a list of numbers",
+    "list[str]": "a list of texts",
+    "list": "a list",
+    "dict": "keys with values",
+}
 _SCALARS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 
 
 def fits(value: Any, annotation: Annotation) -> bool:
-    """Return whether ``value`` fits; an annotation that names another class fits any node."""
+    """Return whether ``value`` fits; a class whose source is known takes a node that builds one."""
     return any(_fits_one(value, one) for one in _alternatives(annotation))
 
 
@@ -39,7 +46,11 @@ def _fits_one(value: Any, one: Annotation) -> bool:
         return _fits_container(value, node.value.id, node.slice, one.module)
     if isinstance(node, ast.Name) and node.id in ("list", "dict"):
         return isinstance(value, list if node.id == "list" else dict)
-    return not isinstance(value, int | float | bool) or node is None or _is_any(node)
+    if node is None or _is_any(node):
+        return True
+    if isinstance(node, ast.Name) and is_class(one.module, node.id):
+        return isinstance(value, dict) and "_target_" in value
+    return not isinstance(value, int | float | None)
 
 
 def _fits_container(value: Any, container: str, inner: ast.expr, module: str) -> bool:
@@ -48,7 +59,7 @@ def _fits_container(value: Any, container: str, inner: ast.expr, module: str) ->
     if container == "dict" and isinstance(inner, ast.Tuple):
         values = Annotation(inner.elts[1], module)
         return isinstance(value, dict) and all(fits(v, values) for v in value.values())
-    return True
+    return not isinstance(value, int | float | None)
 
 
 def _is_any(node: ast.expr) -> bool:
@@ -80,6 +91,11 @@ def _word(one: Annotation) -> str:
     if one.node is None:
         return "anything"
     text = ast.unparse(one.node)
+    if isinstance(one.node, ast.Name) and is_class(one.module, text):
+        return "a node with _target_"
+    if isinstance(one.node, ast.Subscript):
+        container = ast.unparse(one.node.value)
+        return _CONTAINERS.get(text) or _CONTAINERS.get(container) or f"a {container}"
     plain = {
         "int": "an integer",
         "float": "a number",

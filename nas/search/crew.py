@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -15,13 +16,26 @@ from typing import Any
 from nas.search.worker import Order, work
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_PRELOAD = ["nas.config.build", "nas.config.compose", "nas.train.run", "nas.tasks.mlm", "nas.tasks.mqar"]
+# torch._dynamo: the first optimizer of every process would import it, in a second
+_PRELOAD = [
+    "torch._dynamo",
+    "nas.config.build",
+    "nas.config.compose",
+    "nas.train.run",
+    "nas.tasks.mlm",
+    "nas.tasks.mqar",
+]
 
 
 def warm_up() -> None:
     """Start the process that workers are forked from; it imports PyTorch once, while others work."""
     _CONTEXT.set_forkserver_preload(_PRELOAD)
-    forkserver.ensure_running()
+    resource_tracker.ensure_running()  # here: it would undo what comes next
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is ours to handle
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass
@@ -44,7 +58,20 @@ class Member:
         """Hand it a trial."""
         self.order = order
         self.since = time.monotonic()
-        self.connection.send(order)
+        self.say(order)
+
+    def say(self, answer: Order | bool | None) -> None:
+        """Send it something; one that is gone does not hear it, and `Crew.messages` will tell."""
+        with contextlib.suppress(OSError):
+            self.connection.send(answer)
+
+
+Answer = Callable[[Member, Any], None]
+"""Does what a worker's message asks for."""
+
+
+def ignore(member: Member, message: Any) -> None:
+    """Answer nothing."""
 
 
 @dataclass(frozen=True)
@@ -87,40 +114,41 @@ class Crew:
                 if died is not None:
                     yield member, died
 
-    def interrupt(self, patience: float = 20.0) -> None:
-        """Ask every worker to save its trial and end; kill those that do not within ``patience``."""
+    def interrupt(self, answer: Answer, patience: float = 20.0) -> None:
+        """Ask every worker to save its trial and end; kill those that do not within ``patience``.
+
+        Args:
+            answer: told what they say meanwhile: a worker at a rung waits for its answer.
+            patience: in seconds.
+        """
         for member in self.members:
             if member.process.is_alive() and member.process.pid is not None:
                 member.process.terminate()
-        self._join(patience)
+        self._join(patience, answer)
 
     def dismiss(self, patience: float = 20.0) -> None:
         """Let every worker end after the trial in its hands."""
         for member in self.members:
-            try:
-                member.connection.send(None)
-            except OSError:
-                continue
-        self._join(patience)
+            member.say(None)
+        self._join(patience, ignore)
 
-    def _join(self, patience: float) -> None:
+    def _join(self, patience: float, answer: Answer) -> None:
         deadline = time.monotonic() + patience
+        while (alive := [m for m in self.members if m.process.is_alive()]) and time.monotonic() < deadline:
+            for member in alive:
+                self._hear_out(member, answer)
+            wait([m.process.sentinel for m in alive], 0.05)
         for member in self.members:
-            while member.process.is_alive() and time.monotonic() < deadline:
-                self._drain(member)
-                member.process.join(0.05)
             if member.process.is_alive():
                 member.process.kill()
                 member.process.join()
+            self._hear_out(member, answer)
             member.connection.close()
 
-    def _drain(self, member: Member) -> None:
-        """Read what nobody needs any more: a full pipe would keep the worker from ending."""
-        try:
+    def _hear_out(self, member: Member, answer: Answer) -> None:
+        with contextlib.suppress(EOFError, OSError):  # of a worker that is gone
             while member.connection.poll():
-                member.connection.recv()
-        except (EOFError, OSError):
-            return
+                answer(member, member.connection.recv())
 
     def _hire(self) -> Member:
         ours, theirs = _CONTEXT.Pipe()

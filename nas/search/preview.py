@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from nas.config.build import Run
 from nas.config.compose import with_values
 from nas.cost import describe
+from nas.errors import InputError
 from nas.progress import duration, quantity, say
 from nas.search.run import Plan
 from nas.search.space import Choice, Parameter, Range, Scalar, Space
@@ -31,15 +33,21 @@ def preview(plan: Plan) -> None:
     print(f"size: {size_in_words(space)}\n\n{SAMPLES} samples")
     stream = random.Random(plan.question.seed)
     seconds = []
-    plan.reference.task.prepare(Path(config["paths"]["cache"]).expanduser(), say)
     for _ in range(SAMPLES):
         values = space.render(lambda parameter: draw(parameter, stream))
-        run = Run(with_values(plan.composed, "train", values))
+        try:
+            run = Run(with_values(plan.composed, "train", values))
+        except InputError as error:  # each choice fits, but not together: such a trial fails
+            print(f"  cannot be built: {'; '.join(error.mistakes)}\n    {' '.join(values)}")
+            continue
         facts = describe(run.encoder, run.task.seq_length)
+        run.task.prepare(Path(config["paths"]["cache"]).expanduser(), say)
         seconds.append(seconds_per_trial(run))
         size, flops = quantity(facts["parameters"]), quantity(facts["flops_per_token"])
         cost = f"{size} parameters, {flops} FLOPs per token, about {duration(seconds[-1])}"
         print(f"  {facts['string']}: {cost}\n    {' '.join(values)}")
+    if not seconds:
+        return
     whole = sum(seconds) / len(seconds) * config["n_trials"] / plan.workers
     pruned = " if no trial is stopped at a rung" if config["pruner"] else ""
     print(f"\nabout {duration(whole)} in all{pruned} (measured over {TIMED_STEPS} steps of each sample)")
@@ -81,8 +89,9 @@ def seconds_per_trial(run: Run) -> float:
             parts["trainer"], model, run.task, parts["optimizer"], parts["schedule"],
             run.config["seed"], Path(folder), "", say,
         )  # fmt: skip
-        began = time.monotonic()
+        times = []
         for _ in range(TIMED_STEPS):
+            began = time.monotonic()
             loop.step()
-        spent = time.monotonic() - began
-    return spent / TIMED_STEPS * loop.steps_in_all()
+            times.append(time.monotonic() - began)
+    return statistics.median(times[1:]) * loop.steps_in_all()  # the first step warms up

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 
-from nas.config.build import NOT_IDENTITY, Run, instantiate_node
+from nas.config.build import Run, instantiate_node
 from nas.config.compose import Composed, compose, parse, with_values
 from nas.config.root import SEARCH_ONLY
-from nas.errors import InputError, not_allowed
+from nas.errors import InputError, nearest, not_allowed
 from nas.files import exclusive
 from nas.progress import say
 from nas.report.study import write_study_report
-from nas.search.crew import Crew, warm_up
+from nas.search.crew import Crew, ignore, warm_up
 from nas.search.display import Display
 from nas.search.space import Parameter, Range, Scalar, Slots, Space
 from nas.search.study import Question, Study
 from nas.search.supervise import Supervisor
 from nas.search.winner import write_experiment
 from nas.seeding import derive
+from nas.train.folder import NOT_IDENTITY
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,20 @@ def plan_search(search: Composed) -> Plan:
     config = search.values()
     base = shared_overrides(search)
     composed = compose("train", base)
-    space = Space(config["space"])
-    mistakes = [*_number_mistakes(config), *choice_mistakes(composed, space)]
-    if mistakes:
-        raise InputError(*mistakes)
-    reference = _build(composed)
+    mistakes = [*_number_mistakes(config), *_part_mistakes(config), *_name_mistakes(config["study"])]
+    try:
+        space = Space(config["space"])
+        reference = _build(composed)
+    except InputError as error:
+        raise InputError(*mistakes, *error.mistakes) from None
+    mistakes.extend(choice_mistakes(composed, space))
     objective = config["objective"] or reference.task.objective
     if objective not in reference.task.metrics:
-        raise InputError(not_allowed("objective", objective, reference.task.metrics))
-    study = config["study"] or search.choices.get("sweep") or "search"
+        mistakes.append(not_allowed("objective", objective, reference.task.metrics))
+    if mistakes:
+        raise InputError(*mistakes)
     question = Question(
-        name=Path(study).stem,
+        name=config["study"] or _sweep_name(base),
         space=space,
         base=tuple(o for o in base if _root(o) not in NOT_IDENTITY),
         objective=objective,
@@ -100,17 +105,19 @@ def search(plan: Plan) -> Path:
 def _search_locked(plan: Plan) -> None:
     study = _open_study(plan)
     n_trials, began, best = plan.config["n_trials"], time.monotonic(), _Best(plan)
+    complete = study.asked() >= n_trials and not any(r["state"] == "RUNNING" for r in study.rows())
 
     def write(finished: bool = False) -> None:
-        study.write(plan.workers, n_trials, plan.sampler, time.monotonic() - began, finished)
+        seconds = 0.0 if complete else time.monotonic() - began
+        study.write(plan.workers, n_trials, plan.sampler, seconds, finished)
         best.update(study.rows())
 
-    write()
-    if study.asked() >= n_trials and not any(r["state"] == "RUNNING" for r in study.rows()):
+    if complete:
         say(
             f"study {plan.question.name} has {study.asked()} trials already: n_trials={n_trials} is the total"
         )
     else:
+        write()
         _train_trials(plan, study, write)
     write(finished=True)
     write_study_report(plan.folder)
@@ -127,7 +134,7 @@ def _train_trials(plan: Plan, study: Study, write: Any) -> None:
         with Display(n_trials, plan.question.objective, study.rows()) as display:
             Supervisor(study, crew, n_trials, plan.config["retries"], display, write).run()
     except BaseException:
-        crew.interrupt()
+        crew.interrupt(ignore)
         write()
         write_study_report(plan.folder)
         raise
@@ -141,7 +148,7 @@ def _open_study(plan: Plan) -> Study:
     node = plan.config["sampler"]
     sampler = instantiate_node("sampler", {**node, "seed": seed} if "seed" in node else node)
     pruner = plan.config["pruner"] and instantiate_node("pruner", plan.config["pruner"])
-    rungs = pruner and pruner.build(plan.config["trainer"]["evaluate_at"])
+    rungs = pruner and pruner.build(plan.reference.parts["trainer"].evaluate_at)
     return Study(plan.question, plan.folder, storage, sampler, rungs or None)
 
 
@@ -172,12 +179,20 @@ def shared_overrides(search: Composed) -> list[str]:
     return [*(given or default), *kept]
 
 
+def _sweep_name(base: list[str]) -> str:
+    sweep = next((str(parse(o).value()) for o in base if _root(o) == "sweep"), "search")
+    return Path(sweep).stem if sweep.endswith((".yaml", ".yml")) else sweep
+
+
 def _root(override: str) -> str:
     return str(parse(override).key_or_group).split("@")[0].split(".")[0].split("/")[0]
 
 
 def choice_mistakes(composed: Composed, space: Space) -> list[str]:
     """Build every choice once on the meta device, and return what is wrong with which."""
+    unknown = _unknown_keys(composed, space)
+    if unknown:
+        return unknown
     found: dict[str, None] = {}
     for override in probes(space):
         try:
@@ -186,6 +201,19 @@ def choice_mistakes(composed: Composed, space: Space) -> list[str]:
             key = override.partition("=")[0]
             found.update(dict.fromkeys(m if key in m else f"space: {override}: {m}" for m in error.mistakes))
     return list(found)
+
+
+def _unknown_keys(composed: Composed, space: Space) -> list[str]:
+    known = {*_dotted("", composed.values()), *composed.choices}
+    keys = [e.key if isinstance(e, Slots) else e.name for e in space.entries]
+    return [f"space: {key} is not a key{nearest(key, known)}" for key in keys if key not in known]
+
+
+def _dotted(prefix: str, node: Any) -> Iterator[str]:
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in items:
+        yield f"{prefix}{key}"
+        yield from _dotted(f"{prefix}{key}.", child)
 
 
 def probes(space: Space) -> list[str]:
@@ -218,6 +246,23 @@ def _number_mistakes(config: dict[str, Any]) -> list[str]:
         for key, low in least.items()
         if config[key] is not None and config[key] < low
     ]
+
+
+def _part_mistakes(config: dict[str, Any]) -> list[str]:
+    mistakes: list[str] = []
+    for key in ("sampler", "storage", "pruner"):
+        try:
+            if config[key] is not None:
+                instantiate_node(key, config[key])
+        except InputError as error:
+            mistakes.extend(error.mistakes)
+    return mistakes
+
+
+def _name_mistakes(study: str | None) -> list[str]:
+    if study is None or (study not in ("", ".", "..") and Path(study).name == study):
+        return []
+    return [f"study={study!r} must be the name of a folder under paths.outputs"]
 
 
 def _workers(config: dict[str, Any], reference: Run) -> int:

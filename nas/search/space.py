@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import optuna
@@ -160,11 +161,30 @@ def literal(value: Scalar) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        keyword = value.lower() in ("null", "true", "false", "nan", "inf")
-        if value.startswith("[") or (re.fullmatch(r"[A-Za-z_][\w./-]*", value) and not keyword):
-            return value
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        items = _list_in(value)
+        return _quoted(value) if items is None else _list_literal(items)
     return repr(value)
+
+
+def _quoted(text: str) -> str:
+    keyword = text.lower() in ("null", "true", "false", "nan", "inf")
+    if re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.ASCII) and not keyword:
+        return text
+    # Hydra reads a backslash as it is, except before a quote.
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + m[2].replace("'", "\\'"), text) + "'"
+
+
+def _list_literal(items: list[Any]) -> str:
+    return f"[{','.join(_list_literal(i) if isinstance(i, list) else literal(i) for i in items)}]"
+
+
+def _list_in(text: str) -> list[Any] | None:
+    """Return the list that a choice carries as JSON text, or None if it is no list."""
+    try:
+        value = json.loads(text) if text.startswith("[") else None
+    except json.JSONDecodeError:
+        return None
+    return value if isinstance(value, list) else None
 
 
 def _compile(key: str, form: Any) -> Slots | Parameter:
@@ -194,14 +214,18 @@ def _choice(key: str, name: str, choices: Any) -> Choice:
     if not isinstance(choices, list) or not choices:
         raise InputError(f"space.{key}: choices={choices!r} must be a list with at least one value")
     values = tuple(json.dumps(c) if isinstance(c, list) else c for c in choices)
-    wrong = [c for c in values if not isinstance(c, Scalar)]
+    wrong = [c for c in choices if not isinstance(c, Scalar | list) or _passes_for_list(c)]
     if wrong:
         raise InputError(
             f"space.{key}: {wrong[0]!r} cannot be a choice: use a name, number, text, null or list"
         )
-    if len(set(map(repr, values))) < len(values):
+    if len(set(values)) < len(values):  # 1 and true are one: Optuna could not tell them apart
         raise InputError(f"space.{key}: choices={choices!r} names a value twice")
     return Choice(name, values)
+
+
+def _passes_for_list(choice: Scalar | list[Any]) -> bool:
+    return isinstance(choice, str) and _list_in(choice) is not None
 
 
 def _range(key: str, form: dict[str, Any]) -> Range:
@@ -220,8 +244,17 @@ def _range(key: str, form: dict[str, Any]) -> Range:
         raise InputError(f"space.{key}: log needs low > 0 and no step (low={low!r}, step={step!r})")
     if step is not None and step <= 0:
         raise InputError(f"space.{key}: step={step!r} must be greater than 0")
-    return Range(key, low, high, log, step, integer=all(isinstance(n, int) for n in numbers))
+    integer = all(isinstance(n, int) for n in numbers)
+    if step is not None:
+        high = _last_step(low, high, step)
+    return Range(key, low, int(high) if integer else high, log, step, integer)
+
+
+def _last_step(low: float, high: float, step: float) -> float:
+    """Return the largest value of the range that whole steps reach; decimals, because 0.3 is not 3 * 0.1."""
+    start, end, stride = (Decimal(str(n)) for n in (low, high, step))
+    return float(start + (end - start) // stride * stride)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

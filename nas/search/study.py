@@ -68,6 +68,11 @@ class Study:
     ) -> None:
         self.question = question
         self.folder = folder
+        self._before = self._told_before(storage)
+        self._origin = {
+            "started": self._before.get("started") or now(),
+            "provenance": self._before.get("provenance") or provenance(question.seed),
+        }
         self._check_same_question()
         self.optuna = optuna.create_study(
             study_name=question.name,
@@ -129,6 +134,10 @@ class Study:
         self._facts[number]["reason"] = reason
         self._end(number, TrialState.FAIL, None)
 
+    def is_over(self, number: int) -> bool:
+        """Return whether a trial that was handed out is recorded with its end."""
+        return number not in self._trials
+
     def count_death(self, number: int) -> int:
         """Return how many workers this trial has cost by now."""
         trial = self._trials[number]
@@ -141,21 +150,26 @@ class Study:
         return rows(self.optuna)
 
     def write(self, workers: int, n_trials: int, sampler: str, seconds: float, finished: bool) -> None:
-        """Write ``leaderboard.json`` and ``study.json``."""
+        """Write ``leaderboard.json`` and ``study.json``.
+
+        Args:
+            workers, n_trials, sampler: as they are now.
+            seconds: of searching in this start; those of earlier ones are added.
+            finished: all trials are over; if this start trained none, the time of the end stands.
+        """
         write_json(self.folder / "leaderboard.json", self.rows())
-        path = self.folder / "study.json"
-        before = read_json(path) if path.is_file() else {}
+        before = self._before
+        ended = (not seconds and before.get("finished")) or now()
         told = {
             **self._told(),
             "n_trials": n_trials,
             "sampler": sampler,
             "workers": workers,
-            "started": before.get("started") or now(),
-            "finished": now() if finished else None,
-            "seconds": round(seconds, 1),
-            "provenance": before.get("provenance") or provenance(self.question.seed),
+            **self._origin,
+            "finished": ended if finished else None,
+            "seconds": round(before.get("seconds", 0.0) + seconds, 1),
         }
-        write_json(path, told)
+        write_json(self.folder / "study.json", told)
 
     def _told(self) -> dict[str, Any]:
         question = self.question
@@ -169,16 +183,19 @@ class Study:
             "space": question.space.describe(),
         }
 
-    def _check_same_question(self) -> None:
+    def _told_before(self, storage: optuna.storages.BaseStorage) -> dict[str, Any]:
+        """Return what ``study.json`` says, or nothing if its trials are gone."""
         path = self.folder / "study.json"
-        if not path.is_file() or not (self.folder / "journal.log").is_file():
-            return
-        before, after = read_json(path), self._told()
+        known = self.question.name in optuna.get_all_study_names(storage)
+        return dict(read_json(path)) if known and path.is_file() else {}
+
+    def _check_same_question(self) -> None:
+        before, after = self._before, self._told()
         mistakes = [
             f"study={self.question.name!r} in {self.folder} was made with {key}={before[key]!r}, now it is "
             f"{after[key]!r}: continue it as it was, or give another name with study=..."
             for key in ("objective", "direction", "space", "overrides", "seed")
-            if before.get(key) != after[key]
+            if before and before.get(key) != after[key]
         ]
         if mistakes:
             raise InputError(*mistakes)
@@ -203,8 +220,9 @@ class Study:
         frozen = self.optuna.get_trials(deepcopy=False)[twin]
         self._facts[number].update(seconds=0.0, reason=f"same as trial {twin}")
         trial = self._trials[number]
-        for step, value in frozen.intermediate_values.items():
-            trial.report(value, step)
+        reported = self.optuna.get_trials(deepcopy=False)[number].intermediate_values
+        for step in frozen.intermediate_values.keys() - reported.keys():
+            trial.report(frozen.intermediate_values[step], step)
         self._end(number, frozen.state, frozen.value if frozen.state == TrialState.COMPLETE else None)
 
     def _end(self, number: int, state: TrialState, value: float | None) -> None:

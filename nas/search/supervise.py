@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.errors import InterruptedRunError, NasError
 from nas.progress import say
-from nas.search.crew import Crew, Died, Member
+from nas.search.crew import Crew, Died, Member, ignore
 from nas.search.display import Display
 from nas.search.study import Study
 from nas.search.worker import Ended, Identified, Order, Rung, Said
@@ -53,7 +53,7 @@ class Supervisor:
             while self._hand_out() or self.crew.busy():
                 if stop.requested:
                     say("stopping: saving the trials in hand")
-                    self.crew.interrupt()
+                    self.crew.interrupt(self._answer)
                     raise InterruptedRunError("everything finished is kept; run the same command to continue")
                 for member, message in self.crew.messages(timeout=0.5):
                     self._answer(member, message)
@@ -77,15 +77,17 @@ class Supervisor:
     def _answer(self, member: Member, message: Any) -> None:
         match message:
             case Identified(number, key, description):
-                member.connection.send(self.study.identify(number, key, description))
+                member.say(self.study.identify(number, key, description))
             case Rung(number, progress, metrics):
-                member.connection.send(self.study.report(number, progress, metrics))
+                member.say(self.study.report(number, progress, metrics))
             case Said(line):
                 say(line)
             case Ended(number, result, reason):
                 self._deaths_in_a_row = 0
                 member.order = None
                 self._record(number, result, reason)
+            case Died(order, _) if self.study.is_over(order.number):
+                self._ended(order.number)
             case Died(order, cause):
                 self._retry_or_fail(order, cause)
 
@@ -99,7 +101,7 @@ class Supervisor:
     def _retry_or_fail(self, order: Order, cause: str) -> None:
         self._deaths_in_a_row += 1
         if self._deaths_in_a_row > 3 * len(self.crew.members):
-            self.crew.interrupt()
+            self.crew.interrupt(ignore)
             raise NasError(f"workers keep dying ({cause}); the study is kept, nothing can be trained here")
         if self.study.count_death(order.number) <= self.retries:
             say(f"trial {order.number}: {cause}; it is started again from its checkpoint")

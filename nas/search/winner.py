@@ -6,7 +6,8 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from nas.config.compose import Composed
+from nas.config.compose import Composed, compose
+from nas.errors import InputError
 from nas.files import write_text
 
 GROUPS = (
@@ -27,13 +28,24 @@ def write_experiment(path: Path, composed: Composed, title: str) -> None:
     write_text(path, header + OmegaConf.to_yaml(OmegaConf.create(content)))
 
 
-def _defaults(composed: Composed) -> list[dict[str, str | None]]:
-    chosen: list[dict[str, str | None]] = [
-        {f"override /{group}": composed.choices[group]} for group in GROUPS if composed.choices.get(group)
-    ]
-    for override in composed.overrides:  # blocks that the command line put into the pool
-        key, _, name = override.lstrip("+").partition("=")
-        if "@" in key:
-            keyword = "" if override.startswith("+") else "override "
-            chosen.append({f"{keyword}/{key.lstrip('/')}": name})
-    return [*chosen, "_self_"]  # type: ignore[list-item]
+def _defaults(composed: Composed) -> list[str | dict[str, str | None]]:
+    own = _blocks(_preset(composed))
+    blocks = {key: name for key, name in _blocks(composed.choices).items() if own.get(key) != name}
+    added = [{f"/{key}": name} for key, name in blocks.items() if key not in own]
+    chosen = {group: composed.choices[group] for group in GROUPS if composed.choices.get(group)}
+    chosen |= {key: name for key, name in blocks.items() if key in own}
+    # Hydra wants what is overridden after what is added.
+    return [*added, *({f"override /{key}": name} for key, name in chosen.items()), "_self_"]
+
+
+def _blocks(choices: dict[str, str | None]) -> dict[str, str | None]:
+    return {key: name for key, name in choices.items() if "@" in key}
+
+
+def _preset(composed: Composed) -> dict[str, str | None]:
+    """Return the choices that the encoder's own file makes."""
+    folders = [o for o in composed.overrides if o.startswith("hydra.searchpath=")]
+    try:
+        return compose("train", [f"encoder={composed.choices['encoder']}", *folders]).choices
+    except InputError:  # it leaves keys to be filled in, as encoder=base does, whose pool is empty
+        return {}

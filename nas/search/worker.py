@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,10 +13,13 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nas.config.build import NOT_IDENTITY
 from nas.errors import InputError, InterruptedRunError
+from nas.train.folder import NOT_IDENTITY
+
+if TYPE_CHECKING:
+    from nas.config.compose import Composed
 
 
 @dataclass(frozen=True)
@@ -83,20 +87,32 @@ def work(connection: Connection, base: tuple[str, ...]) -> None:
     from nas.config.compose import compose
 
     shared = compose("train", base)
-    while (order := connection.recv()) is not None:
-        try:
-            connection.send(_train(connection, shared, order))
-        except InterruptedRunError:
-            return
-        except InputError as error:
-            connection.send(Ended(order.number, None, "; ".join(error.mistakes)))
-        except Exception as error:  # a bad trial ends with its reason, never the study
+    try:
+        while (order := connection.recv()) is not None:
+            connection.send(_result_or_reason(connection, shared, order))
+    except (InterruptedRunError, *_GONE):
+        return
+
+
+def _result_or_reason(connection: Connection, shared: Composed, order: Order) -> Ended:
+    try:
+        return _train(connection, shared, order)
+    except (InterruptedRunError, *_GONE):
+        raise
+    except InputError as error:
+        return Ended(order.number, None, "; ".join(error.mistakes))
+    except Exception as error:  # a bad trial ends with its reason, never the study
+        with contextlib.suppress(OSError):  # a full disk must not end the worker as well
             order.folder.mkdir(parents=True, exist_ok=True)
             (order.folder / "error.txt").write_text(traceback.format_exc())
-            connection.send(Ended(order.number, None, f"{type(error).__name__}: {_first_line(error)}"))
+        return Ended(order.number, None, f"{type(error).__name__}: {_first_line(error)}")
 
 
-def _train(connection: Connection, shared: Any, order: Order) -> Ended:
+_GONE = (EOFError, BrokenPipeError, ConnectionResetError)
+"""What a connection raises whose other end, the supervisor, was killed."""
+
+
+def _train(connection: Connection, shared: Composed, order: Order) -> Ended:
     from nas.config.build import Run
     from nas.config.compose import with_values
     from nas.cost import describe

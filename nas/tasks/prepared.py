@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nas.errors import InputError
 from nas.files import exclusive, new_folder, read_json, write_json
-from nas.progress import Say, console
+from nas.progress import Say, console, quantity
 from nas.progress import say as say_in_terminal
 from nas.tasks.corpora.base import Corpus, hash_of
 from nas.tasks.split import split_documents
@@ -57,12 +57,11 @@ def prepare_text(
     Raises:
         InputError: the corpus is missing, empty, not text or too small, or cannot be written.
     """
-    kind = f"{type(tokenizer).__module__}.{type(tokenizer).__qualname__}"
     try:
-        key = hash_of(FORMAT, corpus.key(), kind, tokenizer.config, validation_fraction)[:16]
-        folder = cache / key
+        folder = cache / _key(corpus, tokenizer, validation_fraction)
         if _open(folder) is None:
-            with exclusive(cache / f"{key}.lock", f"{folder} is being prepared by another process", PATIENCE):
+            busy = f"{folder} is being prepared by another process"
+            with exclusive(folder.with_suffix(".lock"), busy, PATIENCE):
                 if _open(folder) is None:
                     _make(folder, corpus, tokenizer, validation_fraction, say)
     except OSError as error:  # no permission, a full disk, a file that went away
@@ -71,6 +70,11 @@ def prepare_text(
     assert prepared is not None, f"{folder} was just made"
     tokenizer.load(folder)
     return prepared
+
+
+def _key(corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float) -> str:
+    kind = f"{type(tokenizer).__module__}.{type(tokenizer).__qualname__}"
+    return hash_of(FORMAT, corpus.key(), kind, tokenizer.config, validation_fraction)[:16]
 
 
 def _open(folder: Path) -> PreparedText | None:
@@ -91,18 +95,19 @@ def _open(folder: Path) -> PreparedText | None:
 
 def _make(folder: Path, corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float, say: Say) -> None:
     started = time.monotonic()
-    for left_over in folder.parent.glob(f".{folder.name}.*"):  # by a process that was killed
-        shutil.rmtree(left_over, ignore_errors=True)
     documents = [document.text for document in corpus.documents(say)]
+    if _key(corpus, tokenizer, validation_fraction) != folder.name:
+        raise InputError("the corpus changed while it was read; start again")
     size = sum(map(len, documents))
-    say(f"preparing corpus: {size / 1e6:.1f} MB, {len(documents)} documents ...")
+    plural = "" if len(documents) == 1 else "s"
+    say(f"preparing corpus: {quantity(size)}B, {len(documents)} document{plural} ...")
     split = split_documents(documents, validation_fraction)
     tokenizer.fit(split.training)
-    train, validation = (_stream(texts, tokenizer, say) for texts in (split.training, split.validation))
-    pieces = tokenizer.pieces()
+    train = _stream(split.training, tokenizer, say)
+    validation = _stream(split.validation, tokenizer, say)
     meta = {
         "corpus_sha256": split.sha256,
-        "tokenizer_sha256": _pieces_hash(pieces),
+        "tokenizer_sha256": _pieces_hash(tokenizer.pieces()),
         "vocab_size": tokenizer.vocab_size,
         "bytes": size,
         "documents": len(documents),
@@ -110,17 +115,25 @@ def _make(folder: Path, corpus: Corpus, tokenizer: Tokenizer, validation_fractio
         **_counts("train", split.training, train),
         **_counts("validation", split.validation, validation),
     }
+    _write(folder, tokenizer, train, validation, meta)
+    say(
+        f"prepared in {time.monotonic() - started:.1f} s: {quantity(len(train))} training and "
+        f"{quantity(len(validation))} validation tokens"
+    )
+
+
+def _write(
+    folder: Path, tokenizer: Tokenizer, train: NDArray[Any], validation: NDArray[Any], meta: dict[str, Any]
+) -> None:
+    for left_over in folder.parent.glob(f".{folder.name}.*"):  # by a process that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
     with new_folder(folder) as new:
         np.save(new / "train.npy", train)
         np.save(new / "validation.npy", validation)
         np.save(new / "counts.npy", np.bincount(train, minlength=tokenizer.vocab_size))
-        np.save(new / "token_bytes.npy", np.array([len(piece) for piece in pieces], np.int64))
+        np.save(new / "token_bytes.npy", np.array([len(piece) for piece in tokenizer.pieces()], np.int64))
         tokenizer.save(new)
         write_json(new / META, {**meta, "files": {path.name: path.stat().st_size for path in new.iterdir()}})
-    say(
-        f"prepared in {time.monotonic() - started:.1f} s: {len(train) / 1e6:.2f}M training and "
-        f"{len(validation) / 1e6:.2f}M validation tokens"
-    )
 
 
 def _counts(part: str, texts: list[bytes], tokens: NDArray[Any]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from nas.errors import InputError
 from nas.files import new_folder, settled_folder
 
 FOLDER = "checkpoint"
+_DAMAGE = (OSError, SafetensorError, RuntimeError, LookupError, ValueError, TypeError)
 _MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 
 
@@ -23,6 +25,8 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
 
     The random state is stored too, so that dropout continues where it was.
     """
+    for left_over in folder.glob(f".{FOLDER}.*"):  # by a process that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
     with new_folder(folder / FOLDER) as new:
         save_file(_unique(model.state_dict()), new / _MODEL)
         save_file(_optimizer_tensors(optimizer), new / _OPTIMIZER)
@@ -47,35 +51,44 @@ def load(
     try:
         _load_model(model, load_file(found / _MODEL))
         _load_optimizer(optimizer, load_file(found / _OPTIMIZER))
-    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
-        raise InputError(f"checkpoint {found} is damaged ({error}); remove it to start again") from error
+    except _DAMAGE as error:
+        raise damaged(found, error) from error
     return state
 
 
-def load_weights(folder: Path, model: nn.Module) -> None:
-    """Load only the weights of a checkpoint in a run folder.
+def load_encoder(folder: Path, encoder: nn.Module) -> None:
+    """Load the encoder's weights from the checkpoint in a run folder; without one nothing happens.
 
     Raises:
-        InputError: there is none, or it does not fit.
+        InputError: they do not fit.
     """
     found = settled_folder(folder / FOLDER)
     if found is None:
-        raise InputError(f"{folder} holds no checkpoint")
+        return
+    prefix = "encoder."
     try:
-        _load_model(model, load_file(found / _MODEL))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise InputError(f"checkpoint {found} does not fit: {error}") from error
+        tensors = load_file(found / _MODEL)
+        _load_model(encoder, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    except _DAMAGE as error:
+        raise InputError(f"checkpoint {found} does not fit: {_one_line(error)}") from error
+
+
+def damaged(found: Path, error: Exception | str) -> InputError:
+    """Return the error that says so, in one line."""
+    return InputError(f"checkpoint {found} is damaged ({_one_line(error)}); remove it to start again")
+
+
+def _one_line(error: Exception | str) -> str:
+    return " ".join(str(error).split())
 
 
 def _read_state(found: Path) -> dict[str, Any]:
     try:
         state = json.loads((found / _STATE).read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"checkpoint {found} is damaged ({error}); remove it to start again") from error
+    except (OSError, ValueError) as error:  # absent, not JSON or not text
+        raise damaged(found, error) from error
     if not isinstance(state, dict):
-        raise InputError(
-            f"checkpoint {found} is damaged ({_STATE} is not an object); remove it to start again"
-        )
+        raise damaged(found, f"{_STATE} is not an object")
     return state
 
 
@@ -106,17 +119,28 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         if isinstance(value, Tensor)
     }
     tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    device = _parameters(optimizer)[0].device
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
     return tensors
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    torch.set_rng_state(tensors.pop("random.cpu"))
-    if (cuda := tensors.pop("random.cuda", None)) is not None:
-        torch.cuda.set_rng_state(cuda)
+    parameters = _parameters(optimizer)
+    device = parameters[0].device
+    cpu, cuda = tensors.pop("random.cpu"), tensors.pop("random.cuda", None)
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)
+        if tensor.dim() and tensor.shape != parameters[int(index)].shape:  # PyTorch does not look
+            raise ValueError(f"{_OPTIMIZER}: {name} has the shape {list(tensor.shape)}")
         state.setdefault(int(index), {})[key] = tensor
+    torch.set_rng_state(cpu)
+    if cuda is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(cuda, device)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Return the parameters in the order of their numbers in the optimizer's state."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -51,6 +51,7 @@ class Position:
     first_loss: float = math.nan
     window: list[float] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
+    best_loss: float = math.inf
     pruned: bool = False
 
 
@@ -109,13 +110,20 @@ class TrainingLoop:
         self.optimizer = optimizer.build(self.model.parameters())
         self.position = Position(architecture_hash)
         self._saved_at = time.monotonic()
+        self._save_failed = False
 
     def resume(self) -> int:
         """Continue from the folder's checkpoint, if there is one; return the step."""
         state = checkpoint.load(self.folder, self.model, self.optimizer, self.position.architecture_hash)
         if state is not None:
-            self.position = Position(**state)
+            self.position = self._position(state)
         return self.position.step
+
+    def _position(self, state: dict[str, Any]) -> Position:
+        try:
+            return Position(**state)
+        except TypeError as error:
+            raise checkpoint.damaged(self.folder / checkpoint.FOLDER, error) from error
 
     def run(self, listener: Listener, stop: StopRequest) -> Position:
         """Train to the end of the budget, or until ``listener`` prunes the run.
@@ -126,6 +134,13 @@ class TrainingLoop:
         """
         started = time.monotonic() - self.position.total_seconds
         self.model.train()
+        try:
+            self._run(listener, stop, started)
+        finally:
+            self.position.total_seconds = time.monotonic() - started
+        return self.position
+
+    def _run(self, listener: Listener, stop: StopRequest, started: float) -> None:
         while not self.position.pruned and self._progress() < 1.0:
             if stop.requested:
                 self._save(started)
@@ -136,8 +151,6 @@ class TrainingLoop:
             self._evaluate_if_due(listener, started)
             if time.monotonic() - self._saved_at > self.trainer.checkpoint_seconds:
                 self._save(started)
-        self.position.total_seconds = time.monotonic() - started
-        return self.position
 
     def tokens_per_second(self) -> float:
         """Return input tokens per second of training so far."""
@@ -200,6 +213,7 @@ class TrainingLoop:
             return
         position.evaluations = due
         position.metrics = self.evaluate()
+        position.best_loss = min(position.best_loss, position.metrics["val/loss"])
         self._tell(position.metrics, listener)
         position.pruned = progress < 1.0 and not listener.rung(progress, position.metrics)
         self._save(started)
@@ -227,5 +241,8 @@ class TrainingLoop:
         self._saved_at = time.monotonic()
         try:
             checkpoint.save(self.folder, self.model, self.optimizer, dataclasses.asdict(self.position))
+            self._save_failed = False
         except (OSError, SafetensorError) as error:  # a full disk costs the checkpoint, not the run
-            self.say(f"warning: no checkpoint written in {self.folder}: {error}")
+            if not self._save_failed:
+                self.say(f"warning: no checkpoint written in {self.folder}: {error}")
+            self._save_failed = True

@@ -20,8 +20,8 @@ def choose_device(device: str) -> torch.device:
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+    kind, colon, index = device.partition(":")
+    if kind not in ("cpu", "cuda") or (colon and not index.isdecimal()):
         raise InputError(not_allowed("trainer.device", device, ["auto", "cpu", "cuda", "cuda:<n>"]))
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise InputError(

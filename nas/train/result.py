@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nas.errors import InputError
 from nas.files import read_json, write_json
 
 FILE = "result.json"
@@ -51,6 +52,15 @@ class RunResult:
 
 
 def read_result(folder: Path) -> RunResult | None:
-    """Return the result of a finished run, or None."""
+    """Return the result of a finished run, or None.
+
+    Raises:
+        InputError: the file is not what a run writes.
+    """
     path = folder / FILE
-    return RunResult(**read_json(path)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return RunResult(**read_json(path))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} is damaged ({error}); remove it to train again") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import torch
 
 from nas.cost import describe
 from nas.drawing import drawing
-from nas.errors import DivergedError
+from nas.errors import DivergedError, NasError
 from nas.files import exclusive, read_json, write_json, write_text
 from nas.progress import Say
 from nas.provenance import provenance
@@ -22,12 +23,17 @@ from nas.tasks.base import Task
 from nas.track.base import RunInfo, Tracker
 from nas.track.guarded import GuardedTracker
 from nas.track.jsonl import MetricsFile
+from nas.train.checkpoint import load_encoder
+from nas.train.folder import LOCK, claim
 from nas.train.interrupt import StopRequest
 from nas.train.loop import Model, TrainingLoop
 from nas.train.optimizers import OptimizerFactory
 from nas.train.result import RunResult, Status, read_result
 from nas.train.schedules import Schedule
 from nas.train.trainer import Trainer
+
+PATIENCE = 10.0
+"""Seconds to wait for another process that is leaving the same run folder."""
 
 Rung = Callable[[float, dict[str, float]], bool]
 """Told (share of the budget, metrics) at an evaluation; returns False to stop the run."""
@@ -42,7 +48,8 @@ class RunPlan:
     Attributes:
         name, group, job_type: how trackers call the run.
         cache: where tasks keep prepared data.
-        config: the resolved configuration, for trackers.
+        config: the resolved configuration.
+        overrides: what it was composed from.
     """
 
     encoder: EncoderScaffold
@@ -58,6 +65,7 @@ class RunPlan:
     group: str
     job_type: str
     config: dict[str, Any]
+    overrides: tuple[str, ...]
 
 
 def execute(plan: RunPlan, say: Say, rung: Rung, watch: Watch) -> RunResult:
@@ -68,11 +76,22 @@ def execute(plan: RunPlan, say: Say, rung: Rung, watch: Watch) -> RunResult:
     Raises:
         InputError: the task cannot be prepared, or another process trains this run.
         InterruptedRunError: the run was asked to stop, and is saved.
+        NasError: the run folder cannot be written.
     """
+    try:
+        return _execute(plan, say, rung, watch)
+    except OSError as error:
+        raise NasError(f"the run in {plan.folder} cannot go on: {error}") from error
+
+
+def _execute(plan: RunPlan, say: Say, rung: Rung, watch: Watch) -> RunResult:
     plan.folder.mkdir(parents=True, exist_ok=True)
-    with exclusive(plan.folder / ".lock", f"{plan.folder} is being trained by another process", patience=10):
+    busy = f"{plan.folder} is being trained by another process"
+    with exclusive(plan.folder / LOCK, busy, patience=PATIENCE):
+        claim(plan.folder, plan.config, plan.overrides)
         finished = read_result(plan.folder)
         if finished is not None:
+            load_encoder(plan.folder, plan.encoder)
             say(f"{plan.folder} is finished: this is its result (remove the folder to train it again)")
             return finished
         return _Execution(plan, say, rung, watch).run()
@@ -129,7 +148,7 @@ class _Execution:
         except DivergedError as error:
             status, reason = "diverged", f"diverged: {error}"
         result = self._result(loop, status, reason)
-        self.tracker.finish(self._summary(result))
+        self.tracker.finish(self._summary(result, loop.position.best_loss))
         return result
 
     def row(self, row: dict[str, Any], progress: float) -> None:
@@ -181,8 +200,8 @@ class _Execution:
             picture=drawing(description),
         )
 
-    def _summary(self, result: RunResult) -> dict[str, Any]:
-        best = {"val/best_loss": result.metrics["val/loss"]} if "val/loss" in result.metrics else {}
+    def _summary(self, result: RunResult, best_loss: float) -> dict[str, Any]:
+        best = {"val/best_loss": best_loss} if math.isfinite(best_loss) else {}
         return {
             "status": result.status,
             **result.metrics,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nas.errors import InputError
-from nas.progress import silent
+from nas.progress import Say, silent
+from nas.tasks.corpora.base import Document
 from nas.tasks.corpora.text import TextCorpus
 from nas.tasks.prepared import PreparedText, prepare_text
 from nas.tasks.split import split_documents
@@ -58,7 +61,7 @@ def test_the_streams_are_the_documents_with_separators(corpus: TextCorpus, tmp_p
 def test_it_is_said_once_and_found_the_second_time(corpus: TextCorpus, tmp_path: Path) -> None:
     lines: list[str] = []
     first = prepare(corpus, tmp_path / "cache", lines)
-    assert lines[0].startswith("preparing corpus: 0.0 MB, 100 documents")
+    assert re.fullmatch(r"preparing corpus: [\d.]+kB, 100 documents \.\.\.", lines[0])
     assert lines[1].startswith("prepared in ")
     second = prepare(corpus, tmp_path / "cache", lines)
     assert len(lines) == 2
@@ -80,6 +83,17 @@ def test_a_changed_corpus_is_prepared_anew(corpus: TextCorpus, tmp_path: Path) -
     second = prepare(corpus, tmp_path / "cache")
     assert first.meta["corpus_sha256"] != second.meta["corpus_sha256"]
     assert len([path for path in (tmp_path / "cache").iterdir() if path.is_dir()]) == 2
+
+
+def test_a_corpus_that_changes_while_it_is_read(corpus: TextCorpus, tmp_path: Path) -> None:
+    class Growing(TextCorpus):
+        def documents(self, say: Say) -> Iterator[Document]:
+            yield from super().documents(say)
+            (tmp_path / "texts/late.txt").write_text("late")
+
+    with pytest.raises(InputError, match="changed while it was read"):
+        prepare(Growing(corpus.path), tmp_path / "cache")
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
 @pytest.mark.parametrize("name", ["train.npy", "validation.npy", "counts.npy", "meta.json"])
@@ -104,7 +118,8 @@ def test_a_kill_while_writing_leaves_nothing_that_counts(corpus: TextCorpus, tmp
     script = """
 import os, signal, sys
 from pathlib import Path
-from nas.progress import silent
+from nas.progress import Say, silent
+from nas.tasks.corpora.base import Document
 from nas.tasks.corpora.text import TextCorpus
 from nas.tasks.prepared import prepare_text
 from nas.tasks.tokenizers.bytes import BytesTokenizer

@@ -1,0 +1,214 @@
+"""What every command shares: exit codes, one line per mistake, Hydra's flags, grids."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.cli.app import DONE, FAILED, INTERRUPTED, WRONG_INPUT
+from nas.cli.train import train
+from nas.config.compose import Composed
+from nas.errors import DivergedError, InputError, InterruptedRunError
+
+
+def nothing(composed: Composed) -> int:
+    return DONE
+
+
+WRONG: dict[tuple[str, ...], list[str]] = {
+    ("nas-train", "encoder.hiden_size=32", "task=mlmm", "+foo=1"): [
+        "error: task='mlmm' is not one of ['mlm', 'mqar']; did you mean 'mlm'?",
+        "error: encoder.hiden_size is not a key; did you mean 'encoder.hidden_size'?",
+        "error: foo is not a key",
+    ],
+    ("nas-train", "task=mqar", "encoder.num_heads=3"): ["num_heads=3"] * 3,
+    ("nas-train", "corpus=text", "corpus.path=missing.txt", "tracker=none"): ["corpus.path=missing.txt"],
+    ("nas-train", "encoder.blocks.attn._target_=os.system"): ["'os.system' is not trusted"],
+    ("nas-show", "encoder=brt"): ["did you mean 'bert'?"],
+    ("nas-report", "study=missing"): ["error: study='missing' is neither a folder nor one of []"],
+    ("nas-search", "sampler=tpee"): ["did you mean 'tpe'?"],
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_wrong_input_in_a_shell(arguments: tuple[str, ...], shell: Any, tmp_path: Path) -> None:
+    start = time.monotonic()
+    outcome = shell(*arguments, folder=tmp_path, NAS_CACHE=str(tmp_path / "cache"))
+    lines = outcome.err.splitlines()
+    assert outcome.code == WRONG_INPUT
+    assert "Traceback" not in outcome.err
+    assert outcome.out == ""
+    assert len(lines) == len(WRONG[arguments]), outcome.err
+    assert all(part in line for part, line in zip(WRONG[arguments], lines, strict=True)), outcome.err
+    assert not (tmp_path / "outputs").exists()
+    assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (InputError("a=1", "b=2"), WRONG_INPUT, "error: a=1\nerror: b=2\n"),
+        (DivergedError("the loss is nan"), FAILED, "error: the loss is nan\n"),
+        (InterruptedRunError("saved at step 3"), INTERRUPTED, "interrupted: saved at step 3\n"),
+        (KeyboardInterrupt(), INTERRUPTED, "interrupted; run the same command to continue\n"),
+    ],
+)
+def test_exit_codes(error: BaseException, code: int, told: str, command: Any) -> None:
+    def failing(composed: Composed) -> int:
+        raise error
+
+    outcome = command("train", failing, "task=mqar")
+    assert (outcome.code, outcome.out, outcome.err) == (code, "", told)
+
+
+def test_the_actions_code_is_the_commands(command: Any) -> None:
+    assert command("train", nothing, "task=mqar").code == DONE
+    assert command("train", lambda composed: FAILED, "task=mqar").code == FAILED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--experimental-rerun", "x.pickle"], "--experimental-rerun reads a pickle"),
+        (["--config-path", "x"], "--config-dir adds a folder"),
+        (["--config-name", "x"], "--config-dir adds a folder"),
+        (["--config-dir", "missing"], "--config-dir='missing' is not a folder"),
+        (["--cfg", "job", "foo=1"], "foo is not a key"),
+    ],
+)
+def test_flags_that_are_refused(arguments: list[str], told: str, command: Any) -> None:
+    outcome = command("train", nothing, *arguments)
+    assert outcome.code == WRONG_INPUT
+    assert told in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_a_grid_runs_every_combination(command: Any) -> None:
+    seen: list[tuple[int, str]] = []
+
+    def remember(composed: Composed) -> int:
+        config = composed.values()
+        seen.append((config["seed"], config["encoder"]["hidden_cls"][2]))
+        return DONE
+
+    outcome = command("train", remember, "-m", "task=mqar", "seed=1,2", "encoder.hidden_cls.2=attn,conv")
+    assert outcome.code == DONE
+    assert sorted(seen) == [(1, "attn"), (1, "conv"), (2, "attn"), (2, "conv")]
+    assert "run 4 of 4: task=mqar seed=2 encoder.hidden_cls.2=conv" in outcome.err
+
+
+def test_a_failing_run_does_not_stop_a_grid(command: Any) -> None:
+    seen: list[int] = []
+
+    def failing(composed: Composed) -> int:
+        seed: int = composed.values()["seed"]
+        seen.append(seed)
+        if seed == 1:
+            raise DivergedError("the loss is nan")
+        if seed == 2:
+            raise InputError("too little text")
+        return DONE
+
+    outcome = command("train", failing, "-m", "task=mqar", "seed=1,2,3")
+    assert (outcome.code, seen) == (FAILED, [1, 2, 3])
+    assert "error: the loss is nan" in outcome.err
+
+
+def test_a_grid_is_checked_before_its_first_run(command: Any) -> None:
+    outcome = command(
+        "train", pytest.fail, "-m", "task=mqar,nope", "seed=1,x", "encoder.hidden_cls.0=attn,fnn"
+    )
+    assert outcome.code == WRONG_INPUT
+    told = outcome.err.splitlines()
+    assert len(told) == len(set(told)) == 3, outcome.err
+
+
+def test_an_interrupt_stops_a_grid(command: Any) -> None:
+    def interrupted(composed: Composed) -> int:
+        raise InterruptedRunError("saved")
+
+    outcome = command("train", interrupted, "-m", "task=mqar", "seed=1,2")
+    assert outcome.code == INTERRUPTED
+    assert "run 2" not in outcome.err
+
+
+def test_help(shell: Any, tmp_path: Path) -> None:
+    for name, words in [
+        ("nas-train", ["encoder: albert, base, bert", "sweep: layer_choice", "hidden_size: 64"]),
+        ("nas-search", ["sampler: random, tpe", "n_trials: 24"]),
+        ("nas-report", ["study: ???"]),
+    ]:
+        outcome = shell(name, "--help", folder=tmp_path)
+        assert outcome.code == DONE, outcome.err
+        assert all(word in outcome.out for word in words), outcome.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cfg_prints_the_configuration(shell: Any, tmp_path: Path) -> None:
+    outcome = shell("nas-train", "--cfg", "job", "task=mqar", "seed=5", folder=tmp_path)
+    assert outcome.code == DONE, outcome.err
+    assert "seed: 5" in outcome.out
+    assert "_target_: nas.tasks.mqar.MultiQueryAssociativeRecall" in outcome.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tab_completion(shell: Any, tmp_path: Path) -> None:
+    script = shell("nas-train", "-sc", "install=bash", folder=tmp_path)
+    assert script.code == DONE
+    assert "complete" in script.out
+    for line, words in [
+        ("nas-train encoder=", {"encoder=bert", "encoder=hybrid"}),
+        ("nas-train sweep=", {"sweep=layer_choice"}),
+        ("nas-train trainer.st", {"trainer.steps="}),
+    ]:
+        point = str(len(line))
+        answer = shell("nas-train", "-sc", "query=bash", folder=tmp_path, COMP_LINE=line, COMP_POINT=point)
+        assert words <= set(answer.out.split()), answer
+
+
+BLOCK = """# A feed-forward of the user's own making.
+_target_: nas.blocks.feedforward.mlp.MLP
+_partial_: true
+hidden_size: ${encoder.hidden_size}
+ratio: 6.0
+"""
+
+
+def test_config_dir_adds_choices(command: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "choices"
+    (folder / "block" / "mine").mkdir(parents=True)
+    (folder / "block" / "mine" / "wide.yaml").write_text(BLOCK)
+    (folder / "experiment").mkdir()
+    (folder / "experiment" / "own.yaml").write_text("# @package _global_\nseed: 11\n")
+    seen: list[Composed] = []
+
+    def remember(composed: Composed) -> int:
+        seen.append(composed)
+        return DONE
+
+    given = [
+        "task=mqar",
+        "+block@encoder.blocks.wide=mine/wide",
+        "encoder.hidden_cls.0=wide",
+        "experiment=own",
+    ]
+    outcome = command("train", remember, "--config-dir", "choices", *given)
+    assert outcome.code == DONE, outcome.err
+    assert seen[0].values()["encoder"]["blocks"]["wide"]["ratio"] == 6.0
+    assert seen[0].values()["seed"] == 11
+    assert seen[0].overrides[-1] == f"hydra.searchpath=[file://{folder}]"
+    told = command("train", remember, "--config-dir", "choices", *given, "foo=1")
+    assert told.err.splitlines() == [line for line in told.err.splitlines() if "foo is not a key" in line]
+    (folder / "block" / "mine" / "wide.yaml").write_text("a: [\n")
+    broken = command("train", remember, "--config-dir", "choices", *given)
+    assert broken.code == WRONG_INPUT
+    assert "wide.yaml is not YAML" in broken.err
+
+
+def test_train_is_the_action_of_nas_train(command: Any, tiny: tuple[str, ...]) -> None:
+    outcome = command("train", train, *tiny, "paths.cache=cache")
+    assert outcome.code == DONE, outcome.err
+    assert outcome.out.startswith("done  val/loss ")

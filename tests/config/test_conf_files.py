@@ -1,0 +1,106 @@
+"""Every YAML in conf/ and sweeps/: one comment, the constructor's arguments, and it composes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from nas.config.compose import compose, group_options, hydra_loaded
+from nas.config.signatures import Annotation, signature_of
+from nas.config.types import allowed, fits
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted([*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "sweeps").rglob("*.yaml")])
+REQUIRED = {"corpus=text": ["corpus.path=x"], "corpus=hub": ["corpus.name=x"]}
+ABSTRACT = {"encoder=base"}
+"""Not choices of their own: other files of the group build on them."""
+SEARCH = {"sampler", "storage"}
+"""Groups that only a search has."""
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def plain(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[assignment]
+    return values
+
+
+WITH_TARGET = [path for path in FILES if "_target_" in plain(path)]
+
+
+def options() -> list[str]:
+    with hydra_loaded():
+        groups = group_options()
+    flat = [f"{group}={option}" for group, names in groups.items() for option in names]
+    return sorted(o for o in flat if "=" in o and not o.startswith("block") and o not in ABSTRACT)
+
+
+def blocks() -> list[str]:
+    folder = ROOT / "conf" / "block"
+    return sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_the_first_line_says_what_it_is(path: Path) -> None:
+    first, second = path.read_text().splitlines()[:2]
+    said = second if first.startswith("# @package") else first
+    assert said.startswith("# ")
+    assert said.rstrip().endswith((".", "?")) or ":" in said
+
+
+@pytest.mark.parametrize("path", WITH_TARGET, ids=name)
+def test_keys_are_the_constructors_arguments(path: Path) -> None:
+    values = plain(path)
+    signature = signature_of(values["_target_"])
+    assert signature is not None
+    assert not signature.open
+    assert values.keys() - {"_target_", "_partial_", "defaults"} == set(signature.parameters)
+
+
+@pytest.mark.parametrize("path", WITH_TARGET, ids=name)
+def test_values_fit_the_annotations(path: Path) -> None:
+    values = plain(path)
+    signature = signature_of(values["_target_"])
+    assert signature is not None
+    for key, annotation in signature.parameters.items():
+        value = values[key]
+        linked = isinstance(value, str) and (value.startswith("${") or value == "???")
+        assert annotation.node is not None, f"{key} is not annotated"
+        assert linked or fits(value, annotation), f"{key}={value!r} must be {allowed(annotation)}"
+
+
+@pytest.mark.parametrize("option", options())
+def test_every_choice_composes(option: str) -> None:
+    group = option.split("=")[0]
+    composed = compose("search" if group in SEARCH else "train", [option, *REQUIRED.get(option, [])])
+    assert composed.choices[group] == option.split("=")[1]
+    assert composed.values()["seed"] == 0
+
+
+@pytest.mark.parametrize("block", blocks())
+def test_every_block_composes_in_a_pool(block: str) -> None:
+    composed = compose("train", [f"+block@encoder.blocks.new={block}", "encoder.hidden_cls.0=new"])
+    assert composed.values()["encoder"]["blocks"]["new"]["_target_"].startswith("nas.blocks.")
+
+
+@pytest.mark.parametrize("sweep", sorted(p.stem for p in (ROOT / "sweeps").glob("*.yaml")))
+def test_every_sweep_composes_for_a_search_and_for_a_run(sweep: str) -> None:
+    assert compose("search", [f"sweep={sweep}"]).values()["space"]
+    assert "space" not in compose("train", [f"sweep={sweep}"]).values()
+
+
+def test_annotations_in_words() -> None:
+    signature = signature_of("nas.train.trainer.Trainer")
+    assert signature is not None
+    words = {key: allowed(annotation) for key, annotation in signature.parameters.items()}
+    assert words["steps"] == "an integer or null"
+    assert words["clip_norm"] == "a number"
+    assert words["precision"] == "one of ['auto', 'fp32', 'bf16']"
+    assert words["device"] == "a text"
+    assert words["evaluate_at"] == "a list of numbers or null"
+    assert allowed(Annotation(None, "")) == "anything"

@@ -1,0 +1,260 @@
+"""Wrong input: each mistake is one sentence with key, value, what is allowed and the nearest name."""
+
+from __future__ import annotations
+
+import functools
+import time
+from pathlib import Path
+
+import pytest
+
+from nas.config.build import build
+from nas.config.compose import Composed, Kind, compose, parse, with_values
+from nas.errors import InputError
+
+POOL = "['attn', 'conv', 'ffn', 'fourier', 'layer', 'local', 'mlp', 'none', 'reuse']"
+KEYS = (
+    "['corpus', 'embedding', 'encoder', 'mask', 'optimizer', 'paths', 'schedule', 'seed', 'study', 'task', "
+    "'tokenizer', 'tracker', 'trainer']"
+)
+
+
+@functools.cache
+def base() -> Composed:
+    return compose("train", [])
+
+
+def mistakes(*overrides: str, kind: Kind = "train") -> list[str]:
+    with pytest.raises(InputError) as caught:
+        compose(kind, overrides)
+    return list(caught.value.mistakes)
+
+
+EXACT = {
+    # keys
+    "encoder.hiden_size=32": "encoder.hiden_size is not a key; did you mean 'encoder.hidden_size'?",
+    "trainer.stepss=3": "trainer.stepss is not a key; did you mean 'trainer.steps'?",
+    "paths.output=x": "paths.output is not a key; did you mean 'paths.outputs'?",
+    "encoder.blocks.attn.num_head=2": "encoder.blocks.attn.num_head is not a key; "
+    "did you mean 'encoder.blocks.attn.num_heads'?",
+    "foo=1": f"foo is not a key; the configuration has {KEYS}",
+    "+foo=1": f"foo is not a key here; allowed are {KEYS}",
+    "++foo=1": f"foo is not a key here; allowed are {KEYS}",
+    "+_target_=os.system": f"_target_ is not a key here; allowed are {KEYS}",
+    "+trainer.step=3": "trainer.step is not a key here; did you mean 'trainer.steps'?",
+    "encoder.embedding.position=none": "encoder.embedding.position: embedding.position stands for it, "
+    "so set embedding.position",
+    # values
+    "encoder.hidden_size=abc": "encoder.hidden_size='abc' must be an integer",
+    "encoder.hidden_size=1.5": "encoder.hidden_size=1.5 must be an integer",
+    "encoder.hidden_size=true": "encoder.hidden_size=True must be an integer",
+    "encoder.num_heads=null": "encoder.num_heads=None must be an integer",
+    "seed=x": "seed='x' must be an integer",
+    "study=3": "study=3 must be a text or null",
+    "optimizer.lr=abc": "optimizer.lr='abc' must be a number",
+    "trainer.precision=fp16": "trainer.precision='fp16' must be one of ['auto', 'fp32', 'bf16']; "
+    "did you mean 'bf16'?",
+    "trainer.evaluate_at=0.5": "trainer.evaluate_at=0.5 must be a list of numbers or null",
+    "trainer.evaluate_at=[a]": "trainer.evaluate_at=['a'] must be a list of numbers or null",
+    "embedding.position=rope": "embedding.position='rope' must be one of ['learned', 'none']; "
+    "did you mean 'none'?",
+    "encoder.blocks.attn.norm=pree": "encoder.blocks.attn.norm='pree' must be one of "
+    "['pre', 'post', 'sandwich']; did you mean 'pre'?",
+    "encoder.blocks.attn._partial_=3": "encoder.blocks.attn._partial_=3 must be true (a fresh one) or "
+    "false (one, shared)",
+    "task.corpus=x": "task.corpus='x' must be a node with _target_",
+    "task.corpus=null": "task.corpus=None must be a node with _target_",
+    "~task._target_": "task={...} must be a node with _target_",
+    "encoder.hidden_size=${encoder.num_head}": "encoder.hidden_size: "
+    "Interpolation key 'encoder.num_head' not found",
+    # slots and the pool
+    "encoder.hidden_cls.2=fnn": f"encoder.hidden_cls.2='fnn' is not in encoder.blocks {POOL}; "
+    "did you mean 'ffn'?",
+    "encoder.hidden_cls.2=3": f"encoder.hidden_cls.2=3 is not in encoder.blocks {POOL}",
+    "encoder.hidden_cls.9=attn": "encoder.hidden_cls.9: the list encoder.hidden_cls has 6 items, "
+    "so the last is encoder.hidden_cls.5",
+    "encoder.hidden_cls.x=attn": "encoder.hidden_cls.x: the list encoder.hidden_cls has 6 items, "
+    "so the last is encoder.hidden_cls.5",
+    "encoder.hidden_cls=attn": "encoder.hidden_cls='attn' must be a list",
+    "encoder.hidden_cls=[]": "encoder.hidden_cls=[] is empty: at least one slot is needed",
+    "encoder.num_layers=2": "encoder.hidden_cls has 6 slots but encoder.num_layers=2: "
+    "a pattern may be shorter than the depth, not longer",
+    "encoder.blocks=null": "encoder.blocks=None must be keys with values",
+    "encoder.blocks.conv=3": "encoder.blocks.conv=3 must be a node with _target_",
+    # groups
+    "task=mlmm": "task='mlmm' is not one of ['mlm', 'mqar']; did you mean 'mlm'?",
+    "tracker=wandbb": "tracker='wandbb' is not one of ['none', 'wandb']; did you mean 'wandb'?",
+    # what is missing, or too much
+    "corpus=text": "corpus.path is required: add corpus.path=...",
+    "corpus=hub": "corpus.name is required: add corpus.name=...",
+    "encoder=base": "encoder.hidden_cls is required: add encoder.hidden_cls=...",
+    "~seed": "seed is required",
+    "optimizer.lr=1,2": "'optimizer.lr=1,2' names several values: add -m to run them all",
+    "encoder=bert,albert": "'encoder=bert,albert' names several values: add -m to run them all",
+    # the form itself
+    "encoder": "'encoder' cannot be read: missing EQUAL at '<EOF>'",
+    "encoder.hidden_cls=[attn": "'encoder.hidden_cls=[attn' cannot be read: "
+    "no viable alternative at input '[attn'",
+    "experiment=missing.yaml": "experiment='missing.yaml': there is no file missing.yaml",
+    "trusted_targets=[my]": "trusted_targets=['my'] must be a list of prefixes with a dot, "
+    "such as [my_package.]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("override", EXACT)
+def test_one_mistake_is_one_sentence(override: str) -> None:
+    """Through `with_values`: quick where only a value is wrong, a full composition elsewhere."""
+    with pytest.raises(InputError) as caught:
+        with_values(base(), "train", [override])
+    assert list(caught.value.mistakes) == [EXACT[override]]
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("encoder=brt", ["encoder='brt' is not one of ['albert', 'base', 'bert'", "did you mean 'bert'?"]),
+        ("+block@encoder.blocks.x=feedforward/mpl", ["block='feedforward/mpl'", "mean 'feedforward/mlp'?"]),
+        ("block@encoder.blocks.ffn=mixing/conf", ["block='mixing/conf'", "did you mean 'mixing/conv'?"]),
+        ("block@encoder.blocks.nope=mixing/conv", ["use +block@encoder.blocks.nope=mixing/conv"]),
+        ("block=attention/mha", ["Did you mean to override one of block@encoder.blocks.attn"]),
+        ("experiment=missing", ["experiment='missing' is not one of [", "'long'"]),
+        ("sweep=layer", ["sweep='layer' is not one of [", "did you mean 'layer_choice'?"]),
+        ("task=null", ["task"]),
+        ("tokenizer=null", ["tokenizer"]),
+        ("n_trials=3", ["n_trials is not a key"]),
+        ("=3", ["'=3'"]),
+        ("encoder.", ["'encoder.' cannot be read"]),
+    ],
+)
+def test_one_mistake_names_what_to_do(override: str, parts: list[str]) -> None:
+    [told] = mistakes(override)
+    assert all(part in told for part in parts), told
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("n_trials=x", "n_trials='x' must be an integer"),
+        ("sampler=tpee", "sampler='tpee' is not one of ['random', 'tpe']; did you mean 'tpe'?"),
+        ("direction=min", "direction='min' must be one of ['minimize', 'maximize'] or null; "
+            "did you mean 'minimize'?"),
+        ("pruner.reduction_factor=x", "pruner.reduction_factor='x' must be an integer"),
+        ("workers=all", "workers='all' must be an integer or null"),
+        ("+pruner.factor=2", "pruner.factor is not a key here; did you mean 'pruner.reduction_factor'?"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_search(override: str, told: str) -> None:
+    assert mistakes(override, kind="search") == [told]
+
+
+def test_mistakes_in_a_report() -> None:
+    assert mistakes(kind="report") == ["study is required: add study=..."]
+    assert "task=mlm" in mistakes("study=x", "task=mlm", kind="report")[0]
+
+
+def test_all_mistakes_are_told_together() -> None:
+    told = mistakes(
+        "encoder.hiden_size=32", "optimizer.lr=abc", "task=mlmm", "+foo=1", "encoder.hidden_cls.2=fnn",
+        "encoder.hidden_cls.9=attn", "encoder.blocks.attn.norm=pree", "seed=1,2",
+        "encoder.blocks.conv._target_=os.system",
+    )  # fmt: skip
+    assert len(told) == 9
+    for key in ("encoder.hiden_size", "optimizer.lr", "task=", "foo", "encoder.hidden_cls.2", "hidden_cls.9",
+                "encoder.blocks.attn.norm", "seed=1,2", "encoder.blocks.conv._target_"):  # fmt: skip
+        assert sum(key in line for line in told) == 1, key
+
+
+def test_all_that_cannot_be_read_is_told_together() -> None:
+    assert len(mistakes("encoder", "a=[", "seed=1")) == 2
+
+
+def test_a_node_for_another_class_is_one_mistake() -> None:
+    [told] = mistakes("encoder.blocks.attn._target_=nas.blocks.none.NoBlock")
+    assert told.startswith("encoder.blocks.attn has keys that its _target_ does not take: ['hidden_size'")
+
+
+def test_mistakes_are_told_quickly() -> None:
+    start = time.process_time()
+    assert len(mistakes("encoder.hiden_size=32", "task=mlmm", "+foo=1")) == 3
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("- 1\n", "must hold keys and values, not a list"),
+        ("a: [\n", "is not YAML"),
+        ("\ta: 1\n", "is not YAML"),
+        ("x: ${\n", "is not YAML"),
+        ("foo: 1\n", "foo is not a key here"),
+        ("task: 3\n", "task=3 must be a node with _target_"),
+        ("optimizer: {lr: fast}\n", "optimizer.lr='fast' must be a number"),
+        ("defaults:\n  - override /task: nope\n", "exp.yaml"),
+        ("defaults:\n  - nope\n", "exp.yaml"),
+        ("trusted_targets: [os.]\n", "trusted_targets is not a key here"),
+    ],
+)
+def test_wrong_experiment_files(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "exp.yaml"
+    path.write_text(text)
+    [line] = mistakes(f"experiment={path}")
+    assert told in line
+    assert len(line.splitlines()) == 1
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "exp.yaml"
+    path.write_bytes(b"\xff\xfe\x00a")
+    [line] = mistakes(f"experiment={path}")
+    assert "is not YAML" in line
+
+
+SMALL = ["task=mqar", "encoder.hidden_size=16", "tracker=none"]
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("encoder.num_heads=3", ["num_heads=3", "16"]),
+        ("encoder.hidden_size=0", ["0", "greater than 0"]),
+        ("embedding.vocab_size=3", ["embedding.vocab_size=3 is less than the 65 that task=mqar needs"]),
+        ("embedding.max_seq_length=3", ["embedding.max_seq_length=3 is less than the 32 that task=mqar"]),
+        ("embedding.hidden_size=8", ["hidden_size=16", "8"]),
+        ("encoder.blocks.conv.kernel_size=4", ["kernel_size=4"]),
+        ("encoder.blocks.attn.dropout=2", ["dropout=2"]),
+        ("optimizer.lr=-1", ["optimizer.lr=-1 must be greater than 0"]),
+        ("trainer.seconds=3", ["trainer.steps=300 and trainer.seconds=3: only one budget is allowed"]),
+        ("schedule.warmup=2", ["schedule.warmup=2"]),
+        ("task.num_pairs=100", ["task.num_pairs=100"]),
+    ],
+)
+def test_what_does_not_fit_is_told_when_it_is_built(override: str, parts: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        build([*SMALL, override])
+    assert all(part in str(caught.value) for part in parts), str(caught.value)
+
+
+def test_mistakes_of_several_parts_are_told_together() -> None:
+    with pytest.raises(InputError) as caught:
+        build([*SMALL, "optimizer.lr=-1", "trainer.steps=0", "task.num_pairs=100"])
+    assert {m.split("=")[0] for m in caught.value.mistakes} >= {"optimizer.lr", "trainer.steps"}
+    assert len(caught.value.mistakes) >= 3
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["trainer.device=gpu", "trainer.device=cuda:99", "task.train_examples=3",
+     "task=mlm corpus=text corpus.path=missing.txt"],
+)  # fmt: skip
+def test_what_only_training_can_tell_leaves_no_folder(override: str, tmp_path: Path) -> None:
+    paths = [f"paths.outputs={tmp_path / 'out'}", f"paths.cache={tmp_path / 'cache'}"]
+    with pytest.raises(InputError):
+        build([*SMALL, *paths, *override.split()]).train()
+    assert not (tmp_path / "out").exists()
+
+
+def test_parse_tells_what_cannot_be_read() -> None:
+    assert parse("a.b=[1,2]").value() == [1, 2]
+    with pytest.raises(InputError, match="cannot be read"):
+        parse("a b")

@@ -1,0 +1,148 @@
+"""Which classes may be named: nothing else is imported, and nothing but classes is called."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from nas.config.build import build
+from nas.config.compose import compose
+from nas.errors import InputError
+
+SMALL = ["task=mqar", "encoder.hidden_size=16", "tracker=none"]
+KEY = "encoder.blocks.attn._target_"
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["os.system", "subprocess.Popen", "functools.partial", "builtins.eval", "torch.load", "nasty.Block",
+     "hydra.utils.get_method", "torchvision.models.resnet18"],
+)  # fmt: skip
+def test_other_packages_are_not_trusted(target: str) -> None:
+    with pytest.raises(InputError) as caught:
+        compose("train", [f"{KEY}={target}"])
+    [told] = caught.value.mistakes
+    assert told == (
+        f"{KEY}={target!r} is not trusted: allowed are nas.*, torch.nn.*; "
+        f"on the command line trusted_targets=[{target.split('.')[0]}.] adds your own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("nas.files.os.system", "there is no module nas.files.os"),
+        ("nas.files.write_text", "names no class that its module defines"),
+        ("nas.files.Path", "names no class that its module defines"),
+        ("nas.cli.app.run_command", "names no class that its module defines"),
+        ("nas.pool.encoder_from_poo", "names no class that its module defines"),
+        ("nas.blocks.attention.mha.MultiHeadAttentio", "did you mean 'nas.blocks.attention.mha.MultiHead"),
+        ("torch.nn.modules.module.torch.load", "is not a public class of torch.nn such as torch.nn.Linear"),
+        ("torch.nn.modules.linear.Linear", "is not a public class of torch.nn such as torch.nn.Linear"),
+        ("torch.nn.Linea", "is not a module class of torch.nn; did you mean 'Linear'?"),
+        ("torch.nn.Parameter", "is not a module class of torch.nn"),
+        ("torch.nn.init", "is not a module class of torch.nn"),
+        ("nas.blocks.none.NoBlock()", "must be a dotted path to a class"),
+        ("nas..x", "must be a dotted path to a class"),
+    ],
+)  # fmt: skip
+def test_a_trusted_prefix_alone_does_not_do(target: str, told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        compose("train", [f"{KEY}='{target}'"])
+    [line] = caught.value.mistakes
+    assert told in line
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "encoder.hidden_cls.0={_target_: os.system, command: 'false'}",
+        "+encoder.blocks.x={_target_: os.system, command: 'false'}",
+        "task.corpus={_target_: os.system, command: 'false'}",
+        "embedding.initializer={_target_: os.system, command: 'false'}",
+        "embedding.initializer={a: [{b: {_target_: os.system}}]}",
+        "encoder.blocks._target_=os.system",
+    ],
+)
+def test_targets_are_found_wherever_they_are(override: str) -> None:
+    form = override if override.startswith("+") else f"++{override}"
+    with pytest.raises(InputError, match=r"'os\.system' is not trusted"):
+        compose("train", [form])
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A package of the user's with one block, on the path but not imported."""
+    name = "users_own_blocks"
+    folder = tmp_path / "site" / name
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text('"""Blocks of a user."""\n')
+    (folder / "scale.py").write_text(
+        "from torch import nn\n"
+        "from nas.blocks.base import ResidualBlock\n\n"
+        "class Scale(ResidualBlock):\n"
+        "    role = 'feedforward'\n"
+        "    label = 'scale'\n\n"
+        "    def __init__(self, hidden_size: int, factor: float = 2.0) -> None:\n"
+        "        super().__init__(hidden_size)\n"
+        "        self.factor = factor\n"
+        "        self.linear = nn.Linear(hidden_size, hidden_size)\n\n"
+        "    def mix(self, data, attention_mask):\n"
+        "        return self.linear(data) * self.factor\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    for module in (name, f"{name}.scale"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    return name
+
+
+def overrides(package: str, keys: str = "hidden_size: 16, factor: 3.0") -> list[str]:
+    node = f"{{_target_: {package}.scale.Scale, _partial_: true, {keys}}}"
+    return [*SMALL, f"+encoder.blocks.mine={node}", "encoder.hidden_cls.0=mine"]
+
+
+def test_a_users_package_is_refused_and_not_imported(package: str) -> None:
+    with pytest.raises(InputError, match=rf"trusted_targets=\[{package}\.\] adds your own"):
+        compose("train", overrides(package))
+    assert package not in sys.modules
+
+
+def test_a_users_package_is_allowed_on_the_command_line(package: str) -> None:
+    run = build([*overrides(package), f"trusted_targets=[{package}.]"])
+    assert type(next(iter(run.encoder.hidden_layers))).__name__ == "Scale"
+    assert run.overrides[-1] == f"trusted_targets=[{package}.]"
+
+
+def test_a_users_class_is_checked_without_importing_it(package: str) -> None:
+    trusted = f"trusted_targets=[{package}.]"
+    with pytest.raises(InputError, match=r"mine\.facto is not a key here; did you mean '.*mine\.factor'"):
+        compose("train", [*overrides(package, "hidden_size: 16, facto: 3.0"), trusted])
+    with pytest.raises(InputError, match=r"mine\.factor='x' must be a number"):
+        compose("train", [*overrides(package, "hidden_size: 16, factor: x"), trusted])
+    with pytest.raises(InputError, match=r"there is no module users_own_blocks\.nope"):
+        compose("train", [f"{KEY}={package}.nope.Scale", trusted])
+    assert f"{package}.scale" not in sys.modules
+
+
+def test_a_file_cannot_trust_itself(package: str, tmp_path: Path) -> None:
+    path = tmp_path / "exp.yaml"
+    path.write_text(
+        f"trusted_targets: [{package}.]\n"
+        f"encoder: {{blocks: {{mine: {{_target_: {package}.scale.Scale, _partial_: true}}}}}}\n"
+    )
+    with pytest.raises(InputError) as caught:
+        compose("train", [f"experiment={path}"])
+    told = "\n".join(caught.value.mistakes)
+    assert "trusted_targets is not a key here" in told
+    assert "is not trusted" in told
+    assert package not in sys.modules
+
+
+def test_hydras_own_hooks_in_a_file_are_not_run(tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    path = tmp_path / "exp.yaml"
+    path.write_text(f"hydra: {{callbacks: {{x: {{_target_: os.system, command: touch {proof}}}}}}}\n")
+    compose("train", [f"experiment={path}"])
+    assert not proof.exists()

@@ -1,0 +1,313 @@
+"""Searches from the first to the last trial, with real workers, in this process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.config.build import build
+from nas.files import exclusive, read_json
+
+SLOTS = {"slots": 2, "choices": ["attn", "conv", "none"]}
+RATE = {"low": 1e-3, "high": 1e-2, "log": True}
+ROW = [
+    "number",
+    "state",
+    "value",
+    "architecture",
+    "hash",
+    "overrides",
+    "parameters",
+    "flops",
+    "seconds",
+    "reason",
+]
+RUN_FILES = {"config.yaml", "overrides.txt", "provenance.json", "architecture.json", "architecture.svg",
+             "metrics.jsonl", "result.json", "checkpoint"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def command(lab: Any) -> list[str]:
+    """A study of five trials, searched once for all tests of this file."""
+    sweep = lab.sweep("plain", {"encoder.hidden_cls": SLOTS, "optimizer.lr": RATE})
+    arguments = [sweep, "workers=2", "sampler=random"]
+    assert lab.search(*arguments, "n_trials=5") == 0
+    return arguments
+
+
+def by_number(rows: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    return {row["number"]: row for row in rows}
+
+
+def decisive(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in ("paths", "tracker", "study")}
+
+
+def test_a_study_is_named_after_its_sweep_and_leaves_every_file(lab: Any, command: list[str]) -> None:
+    folder = lab.outputs / "plain"
+    assert {p.name for p in folder.iterdir()} == {
+        "journal.log", "leaderboard.json", "best.yaml", "trials", "report.html", "study.json", ".lock",
+    }  # fmt: skip
+    rows = lab.rows("plain")
+    assert sorted(row["number"] for row in rows) == list(range(5))
+    assert all(list(row) == ROW for row in rows)
+    assert {row["state"] for row in rows} <= {"COMPLETE", "PRUNED"}
+    for number in range(5):
+        assert {p.name for p in (folder / "trials" / str(number)).iterdir()} >= RUN_FILES
+    told = read_json(folder / "study.json")
+    assert (told["n_trials"], told["objective"], told["direction"]) == (5, "val/loss", "minimize")
+    assert told["started"] <= told["finished"]
+    assert "plain" in (folder / "report.html").read_text()
+
+
+def test_the_same_command_adds_nothing(lab: Any, command: list[str], capsys: Any) -> None:
+    before = lab.rows("plain"), read_json(lab.outputs / "plain" / "study.json")
+    assert lab.search(*command, "n_trials=5") == 0
+    assert "has 5 trials already: n_trials=5 is the total" in capsys.readouterr().err
+    assert (lab.rows("plain"), read_json(lab.outputs / "plain" / "study.json")) == before
+
+
+def test_a_smaller_total_says_so(lab: Any, command: list[str], capsys: Any) -> None:
+    assert lab.search(*command, "n_trials=2") == 0
+    assert "trials already: n_trials=2 is the total" in capsys.readouterr().err
+    assert len(lab.rows("plain")) >= 5
+
+
+def test_a_larger_total_continues_and_a_tracker_makes_no_other_study(lab: Any, command: list[str]) -> None:
+    before = by_number(lab.rows("plain"))
+    cache = f"paths.cache={lab.folder / 'other_cache'}"
+    assert lab.search(*command, "n_trials=7", "tracker=none", cache, "workers=1") == 0
+    after = by_number(lab.rows("plain"))
+    assert sorted(after) == list(range(len(before))) + list(range(len(before), 7))
+    assert {number: after[number] for number in before} == before
+
+
+def test_a_trial_trained_alone_has_the_same_value(lab: Any, command: list[str]) -> None:
+    row = lab.rows("plain")[0]
+    alone = build([*row["overrides"], "tracker=none", f"paths.outputs={lab.folder / 'alone'}", lab.paths[1]])
+    assert alone.train(report=lambda _: None).metrics["val/loss"] == row["value"]
+
+
+def test_best_yaml_is_the_first_rows_configuration(lab: Any, command: list[str]) -> None:
+    row = lab.rows("plain")[0]
+    trial = build([*row["overrides"], *lab.paths]).config
+    for given in (str(lab.outputs / "plain" / "best.yaml"), "plain"):
+        assert decisive(build([f"experiment={given}", *lab.paths]).config) == decisive(trial)
+    wider = build(["experiment=plain", "encoder.hidden_size=32", *lab.paths]).config
+    assert {
+        block["hidden_size"] for block in wider["encoder"]["blocks"].values() if "hidden_size" in block
+    } == {32}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("optimizer.lr=0.5", "overrides"),
+        ("objective=val/accuracy", "objective"),
+        ("direction=maximize", "direction"),
+        ("another space", "space"),
+    ],
+)
+def test_another_question_under_the_same_name_is_refused(
+    lab: Any, command: list[str], capsys: Any, change: str, named: str
+) -> None:
+    if named == "space":
+        space = {"encoder.hidden_cls": SLOTS, "optimizer.lr": [0.1]}
+        path = lab.folder / "plain.yaml"
+        text = path.read_text()
+        path.write_text(json.dumps({"space": space}))
+        code = lab.search(*command, "n_trials=9")
+        path.write_text(text)
+    else:
+        code = lab.search(*command, "n_trials=9", change)
+    lines = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert len(lines) == 1
+    assert f"was made with {named}=" in lines[0]
+    assert "study=" in lines[0]
+
+
+def test_a_second_supervisor_is_refused(lab: Any, command: list[str], capsys: Any) -> None:
+    with exclusive(lab.outputs / "plain" / ".lock", "held"):
+        assert lab.search(*command, "n_trials=9") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: study='plain' is being searched by another process"
+    ]
+
+
+def test_an_architecture_is_trained_once(lab: Any) -> None:
+    sweep = lab.sweep("twins", {"encoder.hidden_cls": {"slots": 2, "choices": ["attn", "none"]}})
+    assert lab.search(sweep, "n_trials=9", "workers=1", "sampler=random", "pruner=null") == 0
+    rows = by_number(lab.rows("twins"))
+    assert sorted(rows) == list(range(9))
+    trained = {n: row for n, row in rows.items() if row["reason"] is None}
+    assert len(trained) == len({row["hash"] for row in rows.values()}) <= 3
+    assert {p.name for p in (lab.outputs / "twins" / "trials").iterdir()} == {str(n) for n in trained}
+    for number, row in rows.items():
+        first = min(n for n, other in rows.items() if other["hash"] == row["hash"])
+        assert row["value"] == rows[first]["value"]
+        assert row["reason"] == (None if number == first else f"same as trial {first}")
+
+
+def test_a_failed_trial_has_its_reason_and_the_study_goes_on(lab: Any) -> None:
+    space = {"encoder.hidden_size": [48, 32], "encoder.num_heads": [4, 3], "optimizer.lr": [1e-3, 1e6]}
+    base = [
+        "encoder.hidden_size=48",
+        "encoder.num_heads=4",
+        "encoder.hidden_cls=[attn]",
+        "trainer.clip_norm=1e9",
+    ]
+    assert (
+        lab.search(
+            lab.sweep("failing", space), *base, "n_trials=9", "sampler=random", "pruner=null", "workers=1"
+        )
+        == 0
+    )
+    rows = lab.rows("failing")
+    assert sorted(row["number"] for row in rows) == list(range(9))
+    for row in rows:
+        unfit = {"encoder.hidden_size=32", "encoder.num_heads=3"} <= set(row["overrides"])
+        wild = "optimizer.lr=1000000.0" in row["overrides"]
+        assert row["state"] == ("FAIL" if unfit or wild else "COMPLETE")
+        if unfit:
+            assert "num_heads" in row["reason"]
+        elif wild:
+            assert row["reason"].startswith(("diverged: ", "same as"))
+    assert {"FAIL", "COMPLETE"} == {row["state"] for row in rows}
+
+
+def test_a_maximized_metric(lab: Any) -> None:
+    sweep = lab.sweep("accurate", {"optimizer.lr": RATE})
+    assert (
+        lab.search(
+            sweep, "objective=val/accuracy", "direction=maximize", "n_trials=3", "trainer.evaluate_at=[]"
+        )
+        == 0
+    )
+    values = [row["value"] for row in lab.rows("accurate")]
+    assert values == sorted(values, reverse=True)
+    assert {row["state"] for row in lab.rows("accurate")} == {"COMPLETE"}
+    best = read_json(
+        lab.outputs / "accurate" / "trials" / str(lab.rows("accurate")[0]["number"]) / "result.json"
+    )
+    assert best["metrics"]["val/accuracy"] == values[0]
+
+
+def test_a_winner_with_blocks_of_the_users_pool(lab: Any) -> None:
+    sweep = lab.sweep("pool", {"encoder.hidden_cls": {"slots": 2, "choices": ["wide", "ffn"]}})
+    pool = ["+block@encoder.blocks.wide=feedforward/mlp", "block@encoder.blocks.ffn=mixing/conv",
+            "encoder.blocks.wide.ratio=3", "schedule=constant"]  # fmt: skip
+    assert lab.search(sweep, *pool, "n_trials=1", "workers=1") == 0
+    [row] = lab.rows("pool")
+    trial = build([*row["overrides"], *lab.paths]).config
+    winner = build(["experiment=pool", *lab.paths]).config
+    assert decisive(winner) == decisive(trial)
+    assert winner["encoder"]["blocks"]["wide"]["ratio"] == 3
+    # and a search may start from it
+    again = lab.sweep("again", {"optimizer.lr": RATE})
+    assert lab.search(again, "experiment=pool", "n_trials=1", "workers=1") == 0
+    [row] = lab.rows("again")
+    assert decisive(build(["experiment=again", *lab.paths]).config) == decisive(
+        build([*row["overrides"], *lab.paths]).config
+    )
+
+
+ONE = ["encoder.hidden_cls=[attn,conv]"]
+WRONG = {
+    "empty": ({}, [], ["space={} is empty"]),
+    "unknown key": ({"optimizer.rate": [0.1]}, [], ["optimizer.rate is not a key"]),
+    "unknown block": ({"encoder.hidden_cls": {"slots": 1, "choices": ["atn"]}}, [], ["did you mean 'attn'?"]),
+    "bad range": ({"optimizer.lr": {"low": 2, "high": 1}}, [], ["low=2 must be less than high=1"]),
+    "impossible choice": ({"encoder.hidden_size": [16, 17]}, ONE, ["=17 is not a multiple of num_heads=2"]),
+    "objective": ({"optimizer.lr": [0.1]}, ["objective=val/los"], ["did you mean 'val/loss'?"]),
+    "nothing to do": ({"optimizer.lr": [0.1]}, ["n_trials=0", "workers=0"], ["n_trials=0", "workers=0"]),
+    "pruner": ({"optimizer.lr": [0.1]}, ["pruner.reduction_factor=1"], ["pruner.reduction_factor=1"]),
+    "several": ({"optimizer.lr": {"low": 2, "high": 1}, "seed": 1}, ["n_trials=0"],
+                ["n_trials", "low=2", "seed"]),
+    "name": ({"optimizer.lr": [0.1]}, ["study=a/b"], ["study='a/b' must be the name of a folder"]),
+    "base": ({"optimizer.lr": [0.1]}, ["encoder.hidden_size=15", *ONE], ["hidden_size=15 is not a multiple"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_is_told_before_anything_is_made(
+    tmp_path: Path, lab: Any, capsys: Any, name: str
+) -> None:
+    space, more, told = WRONG[name]
+    own = type(lab)(tmp_path)
+    assert own.search(own.sweep("wrong", space), *more) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(told), lines
+    assert all(any(text in line for line in lines) for text in told)
+    assert not own.outputs.exists()
+
+
+BLOCKS = """
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from nas.blocks.feedforward.mlp import MLP
+
+
+class Deadly(MLP):
+    def mix(self, *inputs: Any) -> Any:
+        if not self.training or next(self.parameters()).device.type == "meta":
+            return super().mix(*inputs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Broken(MLP):
+    def mix(self, *inputs: Any) -> Any:
+        if self.training and next(self.parameters()).device.type != "meta":
+            raise RuntimeError("broken on purpose\\nsecond line")
+        return super().mix(*inputs)
+"""
+
+
+def test_workers_that_die_or_raise_cost_one_trial_each(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    package = lab.folder / "user"
+    package.mkdir()
+    (package / "deadly_blocks.py").write_text(BLOCKS)
+    monkeypatch.syspath_prepend(str(package))
+    space = {"encoder.hidden_cls": [["deadly"], ["broken"], ["mlp"], ["attn"]]}
+    pool = [
+        f"+encoder.blocks.{name}={{_target_: deadly_blocks.{name.title()}, _partial_: true, hidden_size: 16}}"
+        for name in ("deadly", "broken")
+    ]
+    arguments = [lab.sweep("dying", space), *pool, "trusted_targets=[deadly_blocks.]", "sampler=random"]
+    assert lab.search(*arguments, "n_trials=6", "pruner=null", "workers=2") == 0
+    rows = lab.rows("dying")
+    assert sorted(row["number"] for row in rows) == list(range(6))
+    reasons = {json.dumps(row["overrides"][-1]): row for row in rows if row["state"] == "FAIL"}
+    assert any("its worker was killed by SIGKILL" in row["reason"] for row in reasons.values())
+    broken = next(row for row in reasons.values() if "broken" in row["reason"])
+    assert broken["reason"] == "RuntimeError: broken on purpose"
+    trace = (lab.outputs / "dying" / "trials" / str(broken["number"]) / "error.txt").read_text()
+    assert "second line" in trace
+    assert {row["state"] for row in rows} == {"COMPLETE", "FAIL"}
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_dry_run_tells_and_makes_nothing(lab: Any, capsys: Any) -> None:
+    space = {"encoder.hidden_size": [48, 32], "encoder.num_heads": [4, 3], "optimizer.lr": RATE}
+    shutil.rmtree(lab.outputs / "dry", ignore_errors=True)
+    assert (
+        lab.search(lab.sweep("dry", space), "encoder.hidden_size=48", "encoder.num_heads=4", "dry_run=true")
+        == 0
+    )
+    out = capsys.readouterr().out
+    assert not (lab.outputs / "dry").exists()
+    assert "size: 4 x a continuous optimizer.lr" in out
+    assert "optimizer.lr: number from 0.001 to 0.01, log" in out
+    assert out.count("optimizer.lr=") == 5
+    assert "cannot be built" in out or out.count("FLOPs per token") == 5
+    assert "in all" in out

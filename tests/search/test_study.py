@@ -1,0 +1,213 @@
+"""A study without workers: proposals, duplicates, rungs and what a killed process leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from nas.errors import InputError
+from nas.files import read_json
+from nas.search.samplers.random import Random
+from nas.search.samplers.tpe import TPE
+from nas.search.space import Space
+from nas.search.storage import Journal
+from nas.search.study import Question, Study
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+SPACE = {
+    "encoder.hidden_cls": {"slots": 2, "choices": ["attn", "conv"]},
+    "optimizer.lr": {"low": 0.1, "high": 1.0},
+}
+FACTS = {"string": "mha-conv", "hash": "abc", "parameters": 7, "flops_per_token": 9.0}
+
+
+def question(**changes: Any) -> Question:
+    asked: dict[str, Any] = {
+        "name": "s", "space": Space(SPACE), "base": ("task=mqar",), "objective": "val/loss",
+        "direction": "minimize", "task": "mqar", "seed": 0, **changes,
+    }  # fmt: skip
+    return Question(**asked)
+
+
+def opened(
+    folder: Path, pruner: optuna.pruners.BasePruner | None = None, stream: int = 0, **changes: Any
+) -> Study:
+    folder.mkdir(exist_ok=True)
+    study = Study(question(**changes), folder, Journal().open(folder), Random(stream), pruner)
+    study.write(workers=1, n_trials=4, sampler="random", seconds=1.0, finished=False)
+    return study
+
+
+def result(loss: float, status: str = "done", reason: str | None = None) -> dict[str, Any]:
+    return {"status": status, "metrics": {"val/loss": loss}, "seconds": 1.0, "reason": reason}
+
+
+def train(study: Study, key: str, loss: float) -> int:
+    order = study.ask()
+    if study.identify(order.number, key, FACTS):
+        study.succeed(order.number, result(loss))
+    return order.number
+
+
+def test_an_order_holds_all_overrides_and_its_folder(tmp_path: Path) -> None:
+    order = opened(tmp_path / "s").ask()
+    assert order.overrides == ("task=mqar", *order.values)
+    assert [value.partition("=")[0] for value in order.values] == ["encoder.hidden_cls", "optimizer.lr"]
+    assert order.folder == tmp_path / "s" / "trials" / "0"
+
+
+def test_an_equal_trial_takes_the_finished_ones_result(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s")
+    train(study, "k", 1.5)
+    train(study, "k", 99.0)
+    first, second = sorted(study.rows(), key=lambda row: row["number"])
+    assert (second["value"], second["reason"], second["seconds"]) == (1.5, "same as trial 0", 0.0)
+    assert second["overrides"] != first["overrides"]
+
+
+def test_equal_trials_are_known_after_a_restart(tmp_path: Path) -> None:
+    train(opened(tmp_path / "s"), "k", 1.5)
+    study = opened(tmp_path / "s", stream=1)
+    assert not study.identify(study.ask().number, "k", FACTS)
+    assert study.rows()[1]["reason"] == "same as trial 0"
+
+
+def test_an_equal_trial_of_a_pruned_one_is_pruned(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s", optuna.pruners.ThresholdPruner(upper=1.0))
+    for _ in range(2):
+        order = study.ask()
+        if study.identify(order.number, "k", FACTS):
+            assert not study.report(order.number, 0.25, {"val/loss": 2.0})
+            study.succeed(order.number, result(2.0, "pruned", "pruned at 25 % of the budget"))
+    assert [row["state"] for row in study.rows()] == ["PRUNED", "PRUNED"]
+    assert [row["value"] for row in study.rows()] == [2.0, 2.0]
+
+
+def test_a_failed_trial_is_no_answer_for_equal_ones(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s")
+    order = study.ask()
+    study.identify(order.number, "k", FACTS)
+    study.succeed(order.number, result(9.0, "diverged", "diverged: loss nan"))
+    assert (
+        study.rows()[0] | {"state": "FAIL", "value": None, "reason": "diverged: loss nan"} == study.rows()[0]
+    )
+    assert study.identify(study.ask().number, "k", FACTS)
+
+
+def test_an_abandoned_trial_keeps_number_and_values(tmp_path: Path) -> None:
+    orders = [opened(tmp_path / "s").ask()]
+    orders.append(opened(tmp_path / "s", stream=1).ask())
+    again = list(opened(tmp_path / "s", stream=2).abandoned())
+    assert again == orders
+
+
+def test_a_trial_that_was_asked_for_but_never_got_its_values_gets_them(tmp_path: Path) -> None:
+    opened(tmp_path / "s").optuna.ask()
+    study = opened(tmp_path / "s")
+    [order] = study.abandoned()
+    assert len(order.values) == 2
+    study.fail(order.number, "why not")
+    assert study.asked() == 1
+
+
+def test_a_continued_trial_may_pass_a_rung_again(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s")
+    order = study.ask()
+    study.report(order.number, 0.25, {"val/loss": 2.0})
+    study = opened(tmp_path / "s")
+    [order] = study.abandoned()
+    assert study.report(order.number, 0.25, {"val/loss": 2.0})  # a warning of Optuna would be an error
+    assert study.report(order.number, 0.5, {"val/loss": 1.0})
+    assert study.optuna.trials[0].intermediate_values == {25: 2.0, 50: 1.0}
+
+
+def test_a_continued_trial_that_turns_out_equal_takes_what_it_lacks(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s")
+    first, second = study.ask(), study.ask()
+    for order in (first, second):
+        study.identify(order.number, "k", FACTS)
+        study.report(order.number, 0.25, {"val/loss": 2.0})
+    study.report(first.number, 0.5, {"val/loss": 1.0})
+    study.succeed(first.number, result(0.5))
+    study = opened(tmp_path / "s")
+    [again] = study.abandoned()
+    assert not study.identify(again.number, "k", FACTS)
+    assert study.optuna.trials[1].intermediate_values == {25: 2.0, 50: 1.0}
+    assert study.is_over(again.number)
+
+
+def test_deaths_are_counted_across_restarts(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s")
+    assert study.count_death(study.ask().number) == 1
+    study = opened(tmp_path / "s")
+    [order] = study.abandoned()
+    assert study.count_death(order.number) == 2
+
+
+@pytest.mark.parametrize("sampler", [TPE, Random])
+def test_a_resumed_study_does_not_repeat_its_first_proposals(tmp_path: Path, sampler: Any) -> None:
+    from nas.seeding import derive
+
+    seen = []
+    for asked in (0, 3, 6):
+        storage = Journal().open(tmp_path)
+        study = Study(question(), tmp_path, storage, sampler(seed=derive(0, "sampler", asked) % 2**32), None)
+        for _ in range(3):
+            order = study.ask()
+            seen.append(order.values[1])
+            study.identify(order.number, str(order.number), FACTS)
+            study.succeed(order.number, result(1.0))
+    assert len(set(seen)) == 9
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"objective": "val/accuracy"},
+        {"direction": "maximize"},
+        {"space": Space({"optimizer.lr": [0.1, 0.2]})},
+        {"base": ("task=mlm",)},
+        {"seed": 5},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_another_question_under_the_same_name_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    train(opened(tmp_path / "s"), "k", 1.0)
+    before = (tmp_path / "s" / "journal.log").read_bytes()
+    with pytest.raises(InputError, match="was made with") as caught:
+        opened(tmp_path / "s", **changes)
+    assert len(caught.value.mistakes) == 1
+    assert "study=" in str(caught.value)
+    assert (tmp_path / "s" / "journal.log").read_bytes() == before
+
+
+def test_what_remains_of_a_study_without_its_journal_is_no_hindrance(tmp_path: Path) -> None:
+    train(opened(tmp_path / "s"), "k", 1.0)
+    (tmp_path / "s" / "journal.log").unlink()
+    assert opened(tmp_path / "s", objective="val/accuracy").asked() == 0
+
+
+def test_study_json_adds_up_the_time_of_every_start(tmp_path: Path) -> None:
+    opened(tmp_path / "s")
+    study = opened(tmp_path / "s")
+    study.write(workers=2, n_trials=4, sampler="random", seconds=3.0, finished=True)
+    told = read_json(tmp_path / "s" / "study.json")
+    assert told["seconds"] == 4.0
+    study = Study(question(), tmp_path / "s", Journal().open(tmp_path / "s"), Random(0), None)
+    study.write(workers=2, n_trials=4, sampler="random", seconds=0.0, finished=True)
+    again = read_json(tmp_path / "s" / "study.json")
+    assert again == told
+
+
+def test_a_metric_that_is_missing_is_named(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s", objective="val/f1")
+    order = study.ask()
+    study.identify(order.number, "k", FACTS)
+    with pytest.raises(InputError, match="objective='val/f1' is not one of"):
+        study.succeed(order.number, result(1.0))
+    assert study.optuna.trials[0].state == TrialState.RUNNING

@@ -1,0 +1,54 @@
+"""The key of a trial: equal for configurations that train the same function in the same way."""
+
+from __future__ import annotations
+
+import pytest
+
+from nas.config.build import build
+from nas.cost import describe
+from nas.search.worker import trial_key
+
+BASE = ("task=mqar", "task.seq_length=16", "encoder.hidden_size=16", "encoder.num_heads=2", "tracker=none",
+        "encoder.hidden_cls=[attn,conv]")  # fmt: skip
+
+
+def key(*more: str) -> str:
+    run = build([*BASE, *more])
+    return trial_key(run.config, describe(run.encoder, run.task.seq_length)["hash"])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("encoder.hidden_cls=[attn,none,conv]",),
+        ("encoder.hidden_cls=[none,attn,conv,none]",),
+        ("+block@encoder.blocks.again=mixing/conv", "encoder.hidden_cls=[attn,again]"),
+        ("encoder.num_layers=2",),
+        ("tracker=wandb",),
+        ("study=other", "paths.outputs=elsewhere", "paths.cache=there"),
+        ("encoder.blocks.ffn.dropout=0.3",),  # a block of the pool that no slot names
+    ],
+    ids=" ".join,
+)
+def test_what_trains_the_same_has_one_key(more: tuple[str, ...]) -> None:
+    assert key(*more) == key()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "seed=1",
+        "optimizer.lr=0.5",
+        "trainer.steps=7",
+        "task.num_pairs=2",
+        "schedule=constant",
+        "encoder.hidden_cls=[conv,attn]",
+        "encoder.hidden_size=32",
+        "encoder.blocks.attn.dropout=0.3",
+        "encoder.blocks.attn._partial_=false encoder.hidden_cls=[attn,attn]",
+        "encoder.layer_norm_before_pooling=false",
+        "embedding.dropout_rate=0.3",
+    ],
+)
+def test_what_trains_otherwise_has_another(more: str) -> None:
+    assert key(*more.split()) != key()

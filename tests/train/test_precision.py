@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from nas.errors import InputError
+from nas.train.precision import autocast, choose_device, choose_dtype
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("tiles", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_takes_bf16_on_a_cpu_with_tiles(
+    tiles: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    assert choose_dtype("auto", CPU) == dtype
+
+
+def test_pytorch_still_answers_the_question() -> None:
+    assert isinstance(torch.cpu._is_amx_tile_supported(), bool)
+
+
+def test_what_is_asked_for_is_taken() -> None:
+    assert choose_dtype("fp32", CPU) == torch.float32
+    assert choose_dtype("bf16", CPU) == torch.bfloat16
+    with autocast(CPU, torch.bfloat16):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    with autocast(CPU, torch.float32):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:", "cpu:", "", "mps"])
+def test_unknown_devices_are_refused(device: str) -> None:
+    with pytest.raises(InputError, match=r"^trainer.device='.*' is not one of \['auto', 'cpu', 'cuda'"):
+        choose_device(device)
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    count = torch.cuda.device_count()
+    with pytest.raises(InputError, match=f"this machine has {count} CUDA devices"):
+        choose_device(f"cuda:{count}")
+
+
+def test_cpu_and_auto() -> None:
+    assert choose_device("cpu") == CPU
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_bf16_trains_to_nearly_the_same_loss(make: Any) -> None:
+    losses = []
+    for precision in ("fp32", "bf16"):
+        run = make("trainer.device=cpu", f"trainer.precision={precision}", "trainer.steps=20")
+        losses.append(run.train(report=lambda line: None).metrics["val/loss"])
+        assert (
+            f'"precision": "{ {"fp32": "float32", "bf16": "bfloat16"}[precision] }"'
+            in (run.folder / "provenance.json").read_text()
+        )
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_auto_takes_bf16_on_a_gpu_that_has_it() -> None:
+    device = choose_device("auto")
+    supported = torch.cuda.is_bf16_supported(including_emulation=False)
+    assert choose_dtype("auto", device) == (torch.bfloat16 if supported else torch.float32)
