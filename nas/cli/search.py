@@ -15,7 +15,7 @@ def main() -> None:
 
 def search(composed: Composed) -> int:
     """Search, or with ``dry_run=true`` tell what would be searched."""
-    from nas.search.run import plan_search
+    from nas.search.plan import plan_search
     from nas.search.run import search as run_search
 
     plan = plan_search(composed)

@@ -65,7 +65,7 @@ class Run:
         """
         from nas.train.run import RunPlan, execute
 
-        self._try_inputs(report)
+        self.try_inputs(report)
         config = self.config
         plan = RunPlan(
             encoder=self.encoder,
@@ -90,8 +90,12 @@ class Run:
     def _default_name(self) -> str:
         return f"{self.composed.choices.get('encoder') or 'encoder'}-{self.task.name}-{self.identity()}"
 
-    def _try_inputs(self, report: Say) -> None:
-        """Meet what the configuration alone cannot tell, before there is a folder."""
+    def try_inputs(self, report: Say) -> None:
+        """Prepare the data and try one batch: what the configuration alone cannot tell, before there is a folder.
+
+        Raises:
+            InputError: the device is not there, or the data is missing or too small.
+        """
         from nas.train.precision import choose_device
         from nas.train.result import read_result
 

@@ -14,7 +14,7 @@ from nas.config.compose import with_values
 from nas.cost import describe
 from nas.errors import InputError
 from nas.progress import duration, quantity, say
-from nas.search.run import Plan
+from nas.search.plan import Plan
 from nas.search.space import Choice, Parameter, Range, Scalar, Space
 
 SAMPLES, TIMED_STEPS = 5, 6

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.trial import Trial, TrialState
@@ -14,34 +13,13 @@ from nas.errors import InputError
 from nas.files import read_json, write_json
 from nas.provenance import now, provenance
 from nas.search.leaderboard import RESULT, rows
+from nas.search.question import Question
 from nas.search.rungs import percent
-from nas.search.space import Space
 from nas.search.worker import Order
 
 KEY, DEATHS = "key", "deaths"
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a study asks: fixed when it is made, and checked when it is continued.
-
-    Attributes:
-        name: of the study and its folder.
-        space: what varies.
-        base: the overrides that all trials share.
-        objective: the metric.
-        direction: ``minimize`` or ``maximize``.
-        task: the task's name.
-        seed: of the sampler and of every run.
-    """
-
-    name: str
-    space: Space
-    base: tuple[str, ...]
-    objective: str
-    direction: Literal["minimize", "maximize"]
-    task: str
-    seed: int
+SHOWN = 5
+"""Differences from an earlier start that are told one by one."""
 
 
 class Study:
@@ -161,7 +139,7 @@ class Study:
         before = self._before
         ended = (not seconds and before.get("finished")) or now()
         told = {
-            **self._told(),
+            **self.question.told(),
             "n_trials": n_trials,
             "sampler": sampler,
             "workers": workers,
@@ -171,18 +149,6 @@ class Study:
         }
         write_json(self.folder / "study.json", told)
 
-    def _told(self) -> dict[str, Any]:
-        question = self.question
-        return {
-            "study": question.name,
-            "objective": question.objective,
-            "direction": question.direction,
-            "task": question.task,
-            "seed": question.seed,
-            "overrides": list(question.base),
-            "space": question.space.describe(),
-        }
-
     def _told_before(self, storage: optuna.storages.BaseStorage) -> dict[str, Any]:
         """Return what ``study.json`` says, or nothing if its trials are gone."""
         path = self.folder / "study.json"
@@ -190,15 +156,13 @@ class Study:
         return dict(read_json(path)) if known and path.is_file() else {}
 
     def _check_same_question(self) -> None:
-        before, after = self._before, self._told()
-        mistakes = [
-            f"study={self.question.name!r} in {self.folder} was made with {key}={before[key]!r}, now it is "
-            f"{after[key]!r}: continue it as it was, or give another name with study=..."
-            for key in ("objective", "direction", "space", "overrides", "seed")
-            if before and before.get(key) != after[key]
-        ]
-        if mistakes:
-            raise InputError(*mistakes)
+        differences = self.question.differences(self._before) if self._before else []
+        if differences:
+            shown = [f"study={self.question.name!r} was made with {line}" for line in differences[:SHOWN]]
+            more = len(differences) - SHOWN
+            tail = [f"and {more} more"] if more > 0 else []
+            advice = "continue the study as it was, or give another name with study=..."
+            raise InputError(*shown, *tail, advice)
 
     def _finished(self) -> list[optuna.trial.FrozenTrial]:
         return self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))

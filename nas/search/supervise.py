@@ -77,6 +77,9 @@ class Supervisor:
     def _answer(self, member: Member, message: Any) -> None:
         match message:
             case Identified(number, key, description):
+                self._deaths_in_a_row = (
+                    0  # a worker that dies later has a bad trial; one before, a bad machine
+                )
                 member.say(self.study.identify(number, key, description))
             case Rung(number, progress, metrics):
                 member.say(self.study.report(number, progress, metrics))

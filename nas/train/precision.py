@@ -33,14 +33,17 @@ def choose_device(device: str) -> torch.device:
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """Return the format of matrix products; ``auto`` takes bfloat16 only where it was measured to pay.
 
-    That is a GPU with bfloat16 units, or a CPU with matrix tiles (AMX: 1.5-2x per step with plain
-    attention). A CPU without tiles loses more in conversions than it gains.
+    That is a GPU with bfloat16 units, or a CPU that multiplies in it: with matrix tiles (AMX, 1.5-2x
+    per step) or with AVX-512 BF16 (1.6x: a hybrid of six slots, hidden 64, T 64, batch 64, the
+    validation loss after 300 steps equal to 0.0004 over two seeds). Other CPUs would convert
+    back and forth.
     """
     if precision != "auto":
         return torch.bfloat16 if precision == "bf16" else torch.float32
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+    multiplies = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if multiplies else torch.float32
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager[None]:

@@ -184,7 +184,8 @@ def test_a_killed_worker_is_replaced_and_its_trial_continued(tmp_path: Path) -> 
     arguments = command(tmp_path, *LONG, "n_trials=2", "trainer.steps=400")
     checkpoint = tmp_path / "outputs" / "s" / "trials" / "0" / "checkpoint"
     with started(arguments) as process:
-        wait_until(checkpoint.is_dir)
+        wait_until(lambda: checkpoint.is_dir() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()[1]
         victims = trainers(process.pid, tmp_path)
         assert victims
         os.kill(victims[0], signal.SIGKILL)

@@ -15,7 +15,8 @@ from nas.search.samplers.random import Random
 from nas.search.samplers.tpe import TPE
 from nas.search.space import Space
 from nas.search.storage import Journal
-from nas.search.study import Question, Study
+from nas.search.question import Question
+from nas.search.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -28,7 +29,7 @@ FACTS = {"string": "mha-conv", "hash": "abc", "parameters": 7, "flops_per_token"
 
 def question(**changes: Any) -> Question:
     asked: dict[str, Any] = {
-        "name": "s", "space": Space(SPACE), "base": ("task=mqar",), "objective": "val/loss",
+        "name": "s", "space": Space(SPACE), "base": ("task=mqar",), "config": {"seed": 0}, "objective": "val/loss",
         "direction": "minimize", "task": "mqar", "seed": 0, **changes,
     }  # fmt: skip
     return Question(**asked)

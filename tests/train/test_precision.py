@@ -11,16 +11,26 @@ from nas.train.precision import autocast, choose_device, choose_dtype
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(("tiles", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_takes_bf16_on_a_cpu_with_tiles(
-    tiles: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("tiles", "avx512", "dtype"),
+    [
+        (True, True, torch.bfloat16),
+        (True, False, torch.bfloat16),
+        (False, True, torch.bfloat16),
+        (False, False, torch.float32),
+    ],
+)
+def test_auto_takes_bf16_on_a_cpu_that_multiplies_in_it(
+    tiles: bool, avx512: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     assert choose_dtype("auto", CPU) == dtype
 
 
-def test_pytorch_still_answers_the_question() -> None:
+def test_pytorch_still_answers_the_questions() -> None:
     assert isinstance(torch.cpu._is_amx_tile_supported(), bool)
+    assert isinstance(torch.cpu._is_avx512_bf16_supported(), bool)
 
 
 def test_what_is_asked_for_is_taken() -> None:
