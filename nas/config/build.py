@@ -91,7 +91,7 @@ class Run:
         return f"{self.composed.choices.get('encoder') or 'encoder'}-{self.task.name}-{self.identity()}"
 
     def try_inputs(self, report: Say) -> None:
-        """Prepare the data and try one batch: what the configuration alone cannot tell, before there is a folder.
+        """Prepare the data and try one batch: all that a configuration cannot tell, before there is a folder.
 
         Raises:
             InputError: the device is not there, or the data is missing or too small.

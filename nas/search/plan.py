@@ -12,7 +12,7 @@ from nas.config.build import Run, instantiate_node
 from nas.config.compose import Composed, compose, parse, with_values
 from nas.config.root import SEARCH_ONLY
 from nas.errors import InputError, nearest, not_allowed
-from nas.search.question import Question, leaves
+from nas.search.question import Question
 from nas.search.space import Parameter, Range, Scalar, Slots, Space
 from nas.train.folder import NOT_IDENTITY
 

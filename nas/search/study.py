@@ -18,7 +18,7 @@ from nas.search.rungs import percent
 from nas.search.worker import Order
 
 KEY, DEATHS = "key", "deaths"
-SHOWN = 5
+SHOWN = 3
 """Differences from an earlier start that are told one by one."""
 
 
@@ -158,11 +158,11 @@ class Study:
     def _check_same_question(self) -> None:
         differences = self.question.differences(self._before) if self._before else []
         if differences:
-            shown = [f"study={self.question.name!r} was made with {line}" for line in differences[:SHOWN]]
-            more = len(differences) - SHOWN
-            tail = [f"and {more} more"] if more > 0 else []
-            advice = "continue the study as it was, or give another name with study=..."
-            raise InputError(*shown, *tail, advice)
+            more = [f"and {len(differences) - SHOWN} more"] if len(differences) > SHOWN else []
+            raise InputError(
+                f"study={self.question.name!r} was made with {'; '.join([*differences[:SHOWN], *more])}: "
+                "continue it as it was, or give another name with study=..."
+            )
 
     def _finished(self) -> list[optuna.trial.FrozenTrial]:
         return self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))

@@ -106,7 +106,7 @@ def test_best_yaml_is_the_first_rows_configuration(lab: Any, command: list[str])
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ("optimizer.lr=0.5", "overrides"),
+        ("encoder.hidden_size=32", "encoder.hidden_size"),
         ("objective=val/accuracy", "objective"),
         ("direction=maximize", "direction"),
         ("another space", "space"),
@@ -127,7 +127,7 @@ def test_another_question_under_the_same_name_is_refused(
     lines = capsys.readouterr().err.splitlines()
     assert code == 2
     assert len(lines) == 1
-    assert f"was made with {named}=" in lines[0]
+    assert f"was made with {named}" in lines[0]
     assert "study=" in lines[0]
 
 

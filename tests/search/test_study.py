@@ -11,11 +11,11 @@ from optuna.trial import TrialState
 
 from nas.errors import InputError
 from nas.files import read_json
+from nas.search.question import Question
 from nas.search.samplers.random import Random
 from nas.search.samplers.tpe import TPE
 from nas.search.space import Space
 from nas.search.storage import Journal
-from nas.search.question import Question
 from nas.search.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -29,7 +29,8 @@ FACTS = {"string": "mha-conv", "hash": "abc", "parameters": 7, "flops_per_token"
 
 def question(**changes: Any) -> Question:
     asked: dict[str, Any] = {
-        "name": "s", "space": Space(SPACE), "base": ("task=mqar",), "config": {"seed": 0}, "objective": "val/loss",
+        "name": "s", "space": Space(SPACE), "base": ("task=mqar",),
+        "config": {"seed": 0}, "objective": "val/loss",
         "direction": "minimize", "task": "mqar", "seed": 0, **changes,
     }  # fmt: skip
     return Question(**asked)
@@ -172,8 +173,7 @@ def test_a_resumed_study_does_not_repeat_its_first_proposals(tmp_path: Path, sam
         {"objective": "val/accuracy"},
         {"direction": "maximize"},
         {"space": Space({"optimizer.lr": [0.1, 0.2]})},
-        {"base": ("task=mlm",)},
-        {"seed": 5},
+        {"config": {"seed": 5}},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -185,6 +185,11 @@ def test_another_question_under_the_same_name_is_refused(tmp_path: Path, changes
     assert len(caught.value.mistakes) == 1
     assert "study=" in str(caught.value)
     assert (tmp_path / "s" / "journal.log").read_bytes() == before
+
+
+def test_overrides_in_another_order_are_the_same_question(tmp_path: Path) -> None:
+    train(opened(tmp_path / "s"), "k", 1.0)
+    assert opened(tmp_path / "s", base=("task=mqar", "seed=0")).asked() == 1
 
 
 def test_what_remains_of_a_study_without_its_journal_is_no_hindrance(tmp_path: Path) -> None:
