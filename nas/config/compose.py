@@ -12,6 +12,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -124,15 +125,17 @@ def hydra_loaded() -> Iterator[None]:
 
 def group_options() -> dict[str, list[str]]:
     """Return every group and the names in it; needs `hydra_loaded`."""
-    loader = GlobalHydra.instance().config_loader()
+    # The loader's own methods copy the whole repository at each call: 9 ms, fifty times.
+    repository: Any = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]
 
     def below(parent: str) -> Iterator[str]:
-        for name in loader.list_groups(parent):
+        for name in repository.get_group_options(parent, ObjectType.GROUP):
             group = f"{parent}/{name}" if parent else name
-            yield group
-            yield from below(group)
+            if group != "hydra":
+                yield group
+                yield from below(group)
 
-    return {g: loader.get_group_options(g) for g in below("") if not g.startswith("hydra")}
+    return {group: repository.get_group_options(group, ObjectType.CONFIG) for group in below("")}
 
 
 def split_grid(overrides: Sequence[str]) -> list[list[str]]:
