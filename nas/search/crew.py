@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -32,10 +33,16 @@ def warm_up() -> None:
     _CONTEXT.set_forkserver_preload(_PRELOAD)
     resource_tracker.ensure_running()  # here: it would undo what comes next
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is ours to handle
+    safe = os.environ.get("PYTHONSAFEPATH")
+    # It imports before it knows our sys.path: a folder `nas` where the user stands must not be taken for us.
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        del os.environ["PYTHONSAFEPATH"]
+        if safe is not None:
+            os.environ["PYTHONSAFEPATH"] = safe
 
 
 @dataclass

@@ -280,6 +280,15 @@ def test_nas_train_reproduces_the_winner(tmp_path: Path) -> None:
     check_value(tmp_path, best)
 
 
+def test_a_folder_of_our_name_where_the_user_stands_is_not_taken_for_us(tmp_path: Path) -> None:
+    (tmp_path / "nas").mkdir()
+    (tmp_path / "nas" / "__init__.py").write_text("raise SystemExit('not this one')")
+    arguments = command(tmp_path, "trainer.steps=4", "n_trials=1", "workers=1")
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    check_complete(tmp_path, 1)
+
+
 def test_wrong_input_takes_seconds_and_leaves_nothing(tmp_path: Path) -> None:
     began = time.monotonic()
     wrong = finish(command(tmp_path, "n_trials=0", "workers=0", "objective=val/los"))
