@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from nas.search.worker import Order, work
+from nas.progress import say
+from nas.search.worker import Ended, Order, work
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # torch._dynamo: the first optimizer of every process would import it, in a second
@@ -121,7 +122,7 @@ class Crew:
                 if died is not None:
                     yield member, died
 
-    def interrupt(self, answer: Answer, patience: float = 20.0) -> None:
+    def interrupt(self, answer: Answer, patience: float = 60.0) -> None:
         """Ask every worker to save its trial and end; kill those that do not within ``patience``.
 
         Args:
@@ -133,7 +134,7 @@ class Crew:
                 member.process.terminate()
         self._join(patience, answer)
 
-    def dismiss(self, patience: float = 20.0) -> None:
+    def dismiss(self, patience: float = 60.0) -> None:
         """Let every worker end after the trial in its hands."""
         for member in self.members:
             member.say(None)
@@ -147,6 +148,7 @@ class Crew:
             wait([m.process.sentinel for m in alive], 0.05)
         for member in self.members:
             if member.process.is_alive():
+                say(f"a worker did not end within {patience:g} s and was killed")
                 member.process.kill()
                 member.process.join()
             self._hear_out(member, answer)
@@ -155,7 +157,11 @@ class Crew:
     def _hear_out(self, member: Member, answer: Answer) -> None:
         with contextlib.suppress(EOFError, OSError):  # of a worker that is gone
             while member.connection.poll():
-                answer(member, member.connection.recv())
+                message = member.connection.recv()
+                answer(member, message)
+                if isinstance(message, Ended):
+                    # Asked to stop in its last evaluation, it finished, and now waits for another trial.
+                    member.say(None)
 
     def _hire(self) -> Member:
         ours, theirs = _CONTEXT.Pipe()

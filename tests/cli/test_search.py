@@ -215,10 +215,9 @@ def test_interrupted_it_saves_and_continues(tmp_path: Path, number: int) -> None
             os.killpg(process.pid, number)  # as a terminal does
         else:
             process.send_signal(number)
-        began = time.monotonic()
-        _, errors = process.communicate(timeout=60)
-        assert time.monotonic() - began < 10
+        _, errors = process.communicate(timeout=100)
         assert process.returncode == 130, errors
+    assert "was killed" not in errors
     assert "Traceback" not in errors
     assert "run the same command to continue" in errors
     before = ended(tmp_path)

@@ -1,0 +1,79 @@
+"""Workers as their supervisor handles them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.search.crew import Crew, Member
+from nas.search.worker import Ended, Identified, Order
+from nas.train.checkpoint import FOLDER
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> tuple[str, ...]:
+    return (
+        "task=mqar", "task.seq_length=16", "task.validation_examples=6000", "encoder.hidden_size=16",
+        "encoder.num_heads=2", "trainer.batch_size=8", "tracker=none", "encoder.hidden_cls=[attn,conv]",
+        "trainer.log_every=1", f"paths.outputs={tmp_path / 'outputs'}", f"paths.cache={tmp_path / 'cache'}",
+    )  # fmt: skip
+
+
+def begun(crew: Crew, folder: Path, step: int) -> Order:
+    """Have the one worker train a trial, and return when it has logged a step."""
+    order = Order(0, crew.base, (), folder, "s")
+    [member] = crew.idle()
+    member.give(order)
+    [(who, message)] = list(crew.messages(60))
+    assert isinstance(message, Identified)
+    who.say(True)
+    deadline = time.monotonic() + 60
+    while f'"step": {step},' not in (_text(folder / "metrics.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return order
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
+
+
+def interrupted(crew: Crew) -> list[Any]:
+    heard: list[Any] = []
+
+    def hear(member: Member, message: Any) -> None:
+        heard.append(message)
+        if isinstance(message, Ended):
+            member.order = None
+
+    crew.interrupt(hear)
+    return heard
+
+
+def test_a_worker_in_its_last_evaluation_finishes_the_trial_and_ends(
+    base: tuple[str, ...], tmp_path: Path, capfd: Any
+) -> None:
+    crew = Crew(1, (*base, "trainer.steps=2", "trainer.evaluate_at=[1.0]"))
+    begun(crew, tmp_path / "0", step=2)
+    [ended] = interrupted(crew)
+    assert isinstance(ended, Ended)
+    assert ended.result is not None
+    assert ended.result["status"] == "done"
+    assert "was killed" not in capfd.readouterr().err
+
+
+def test_a_worker_between_two_steps_saves_and_ends(base: tuple[str, ...], tmp_path: Path, capfd: Any) -> None:
+    crew = Crew(1, (*base, "trainer.steps=100000", "trainer.evaluate_at=[1.0]"))
+    begun(crew, tmp_path / "0", step=3)
+    assert interrupted(crew) == []
+    assert (tmp_path / "0" / FOLDER / "state.json").is_file()
+    assert not (tmp_path / "0" / "result.json").exists()
+    assert "was killed" not in capfd.readouterr().err
+
+
+def test_an_idle_worker_ends_at_once(base: tuple[str, ...], capfd: Any) -> None:
+    assert interrupted(Crew(2, base)) == []
+    assert "was killed" not in capfd.readouterr().err
