@@ -50,5 +50,5 @@ class Tracker(Configured, ABC):
     def finish(self, summary: dict[str, Any]) -> None:
         """The run ended; ``summary`` holds its status and result."""
 
-    def abandon(self) -> None:  # noqa: B027 (most trackers have nothing to let go of)
+    def abandon(self) -> None:
         """The tracker did not answer and is left: whatever could hold up the end of the process goes."""
