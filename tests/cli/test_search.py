@@ -200,7 +200,8 @@ def test_a_killed_worker_is_replaced_and_its_trial_continued(tmp_path: Path) -> 
         check_value(tmp_path, row)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow  # tests/search/test_crew.py has the same in one process
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_saves_and_continues(tmp_path: Path, number: int) -> None:
     # Most of the time goes into evaluations: the workers will be at a rung, where they wait for an answer.
     evaluating = (
