@@ -15,6 +15,10 @@ def main() -> None:
 
 def search(composed: Composed) -> int:
     """Search, or with ``dry_run=true`` tell what would be searched."""
+    from nas.search.crew import warm_up
+
+    if not composed.config.dry_run:
+        warm_up()  # it imports PyTorch while this process does, and checks the plan
     from nas.search.plan import plan_search
     from nas.search.run import search as run_search
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,6 +116,11 @@ def parse(override: str) -> Override:
         raise InputError(f"{override!r} cannot be read: {str(error).splitlines()[0]}") from None
 
 
+def readable(overrides: Sequence[str]) -> list[str]:
+    """Return overrides with a bare ``~/path`` in quotes, which Hydra's grammar cannot read without."""
+    return [re.sub(r"^([^=]+)=(~[^'\"\[\]{},=]*)$", r"\1='\2'", override) for override in overrides]
+
+
 @contextmanager
 def hydra_loaded() -> Iterator[None]:
     """Point Hydra at ``conf/`` and ``sweeps/``; whatever was loaded before is restored."""
@@ -144,7 +150,7 @@ def split_grid(overrides: Sequence[str]) -> list[list[str]]:
     Raises:
         InputError: an override is not of the form key=value.
     """
-    parsed = [parse(override) for override in overrides]
+    parsed = [parse(override) for override in readable(overrides)]
     [jobs] = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     return [list(job) for job in jobs]
 
@@ -167,7 +173,7 @@ def _prepare(overrides: Sequence[str]) -> _Given:
     """Take out what Hydra shall not see, and replace paths of files by registered names."""
     parsed: list[tuple[str, Override]] = []
     mistakes: list[str] = []
-    for text in overrides:
+    for text in readable(overrides):
         try:
             parsed.append((text, parse(text)))
         except InputError as error:

@@ -11,7 +11,7 @@ from torch import nn
 from nas.blocks.attention.mha import MultiHeadAttention
 from nas.blocks.feedforward.mlp import MLP
 from nas.config.build import build
-from nas.config.compose import split_grid
+from nas.config.compose import compose, split_grid
 from nas.errors import InputError
 
 BASE = ["encoder=hybrid", "encoder.hidden_cls=[attn,ffn,attn,ffn]", "task=mqar", "tracker=none"]
@@ -118,3 +118,10 @@ def test_an_experiment_file_makes_the_same_run_from_another_folder(
     assert [type(x).__name__ for x in again.encoder.hidden_layers] == ["DepthwiseConv", "NoBlock"]
     assert again.config["seed"] == 7
     assert again.identity() == run.identity()
+
+
+def test_a_path_in_the_home_folder_needs_no_quotes() -> None:
+    composed = compose("train", ["corpus=text", "corpus.path=~/some text/*.txt"])
+    assert composed.values()["corpus"]["path"] == "~/some text/*.txt"
+    again = compose("train", composed.overrides)
+    assert again.values() == composed.values()
