@@ -177,4 +177,6 @@ def _workers(config: dict[str, Any], reference: Run) -> int:
 
     if choose_device(config["trainer"]["device"]).type != "cpu":
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // int(config["trainer"]["threads"]))
+    allowed = getattr(os, "sched_getaffinity", None)  # macOS has none
+    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
+    return max(1, cores // int(config["trainer"]["threads"]))
