@@ -48,6 +48,15 @@ def run_command(kind: Kind, action: Action, arguments: Sequence[str] | None = No
         return FAILED
 
 
+def import_torch() -> None:
+    """Import PyTorch with Ctrl-C and SIGTERM held back: inside its C++ they would abort the process."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        import torch  # noqa: F401
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 def _dispatch(kind: Kind, action: Action, given: list[str]) -> int:
     arguments = _parse(given)
     overrides = _overrides(arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from nas.cli.app import DONE, run_command
+from nas.cli.app import DONE, import_torch, run_command
 from nas.config.compose import Composed
 
 
@@ -19,6 +19,7 @@ def search(composed: Composed) -> int:
 
     if not composed.config.dry_run:
         warm_up()  # it imports PyTorch while this process does, and checks the plan
+    import_torch()
     from nas.search.plan import plan_search
     from nas.search.run import search as run_search
 

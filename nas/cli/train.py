@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from nas.cli.app import DONE, FAILED, run_command
+from nas.cli.app import DONE, FAILED, import_torch, run_command
 from nas.config.compose import Composed
 from nas.progress import console, duration, quantity, say
 
@@ -17,6 +17,7 @@ def main() -> None:
 
 def train(composed: Composed) -> int:
     """Train one configuration; print where its files are and what came out."""
+    import_torch()
     from nas.config.build import Run
 
     run = Run(composed)

@@ -148,12 +148,13 @@ def test_killed_and_started_again_nothing_is_lost(tmp_path: Path) -> None:
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     arguments = command(tmp_path, *LONG, "n_trials=12")
     stream, before = random.Random(int(os.environ.get("NAS_TEST_SEED", "0"))), {}
-    with started(arguments) as process:
-        wait_until((tmp_path / "outputs" / "s" / "study.json").is_file)
-        busy = finish(arguments)  # a second supervisor meanwhile
+    twice = [*arguments, "study=twice", "trainer.steps=1000000"]  # it outlives the second supervisor
+    with started(twice) as process:
+        wait_until((tmp_path / "outputs" / "twice" / "study.json").is_file)
+        busy = finish(twice)
         assert process.poll() is None
     assert busy.returncode == 2
-    assert busy.stderr.splitlines() == ["error: study='s' is being searched by another process"]
+    assert busy.stderr.splitlines() == ["error: study='twice' is being searched by another process"]
     for _ in range(6):
         moment = stream.uniform(0.5, 8.0)
         # The process that workers come from ends once it has imported PyTorch.
