@@ -63,9 +63,11 @@ class Run:
             InputError: the device is not there or the data cannot be prepared; no folder is made.
             InterruptedRunError: stopped by a signal; the same call continues.
         """
+        from nas.train.result import read_result
         from nas.train.run import RunPlan, execute
 
-        self.try_inputs(report)
+        if read_result(self.folder) is None:
+            self.try_inputs(report)
         config = self.config
         plan = RunPlan(
             encoder=self.encoder,
@@ -97,10 +99,7 @@ class Run:
             InputError: the device is not there, or the data is missing or too small.
         """
         from nas.train.precision import choose_device
-        from nas.train.result import read_result
 
-        if read_result(self.folder) is not None:
-            return
         trainer = self.config["trainer"]
         choose_device(trainer["device"])
         self.task.prepare(Path(self.config["paths"]["cache"]).expanduser(), report)

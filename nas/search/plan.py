@@ -13,7 +13,7 @@ from nas.config.compose import Composed, compose, parse, with_values
 from nas.config.root import SEARCH_ONLY
 from nas.errors import InputError, nearest, not_allowed
 from nas.search.question import Question
-from nas.search.space import Parameter, Range, Scalar, Slots, Space
+from nas.search.space import Parameter, Range, Scalar, Slots, Space, render_entry
 from nas.train.folder import NOT_IDENTITY
 
 
@@ -126,10 +126,8 @@ def probes(space: Space) -> list[str]:
     lines = []
     for entry in space.entries:
         parameter = entry.items[0] if isinstance(entry, Slots) else entry
-        single = Space.__new__(Space)
-        single.entries = [entry]
         for value in _values(parameter):
-            lines.extend(single.render(lambda _, value=value: value))  # type: ignore[misc]
+            lines.append(render_entry(entry, lambda _, value=value: value))  # type: ignore[misc]
     return lines
 
 

@@ -115,13 +115,7 @@ class Space:
 
     def render(self, value_of: Callable[[Parameter], Scalar]) -> list[str]:
         """Return overrides for the values that ``value_of`` gives."""
-        lines = []
-        for entry in self.entries:
-            if isinstance(entry, Slots):
-                lines.append(f"{entry.key}=[{','.join(literal(value_of(item)) for item in entry.items)}]")
-            else:
-                lines.append(f"{entry.name}={literal(value_of(entry))}")
-        return lines
+        return [render_entry(entry, value_of) for entry in self.entries]
 
     def size(self) -> float:
         """Return the number of configurations; infinite if a parameter is continuous."""
@@ -140,6 +134,13 @@ class Space:
             else:
                 words[entry.name] = str(entry)
         return words
+
+
+def render_entry(entry: Slots | Parameter, value_of: Callable[[Parameter], Scalar]) -> str:
+    """Return the override that one entry of a space stands for; a list is one override."""
+    if isinstance(entry, Slots):
+        return f"{entry.key}=[{','.join(literal(value_of(item)) for item in entry.items)}]"
+    return f"{entry.name}={literal(value_of(entry))}"
 
 
 def flatten(described: dict[str, Any], prefix: str = "") -> dict[str, Any]:
