@@ -51,11 +51,10 @@ def describe(composed: Composed) -> dict[str, Any]:
     import torch
 
     from nas.config.build import Run
-    from nas.cost import describe as describe_encoder
 
     with torch.device("meta"):
         run = Run(composed)
-    return describe_encoder(run.encoder, run.task.seq_length)
+    return run.description
 
 
 def _size(part: dict[str, Any], total: int) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,11 +80,19 @@ class Run:
             group=self.group,
             job_type=self.job_type,
             config=config,
+            description=self.description,
             overrides=self.overrides,
         )
         return execute(
             plan, report, rung or (lambda progress, metrics: True), watch or (lambda row, progress: None)
         )
+
+    @functools.cached_property
+    def description(self) -> dict[str, Any]:
+        """The encoder in plain words and numbers, as ``architecture.json`` holds it."""
+        from nas.cost import describe
+
+        return describe(self.encoder, self.task.seq_length)
 
     def identity(self) -> str:
         """Return a hash of all that decides the result: the resolved configuration."""

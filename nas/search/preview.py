@@ -11,7 +11,6 @@ from pathlib import Path
 
 from nas.config.build import Run
 from nas.config.compose import with_values
-from nas.cost import describe
 from nas.errors import InputError
 from nas.progress import duration, quantity, say
 from nas.search.plan import Plan
@@ -40,7 +39,7 @@ def preview(plan: Plan) -> None:
         except InputError as error:  # each choice fits, but not together: such a trial fails
             print(f"  cannot be built: {'; '.join(error.mistakes)}\n    {' '.join(values)}")
             continue
-        facts = describe(run.encoder, run.task.seq_length)
+        facts = run.description
         run.task.prepare(Path(config["paths"]["cache"]).expanduser(), say)
         seconds.append(seconds_per_trial(run))
         size, flops = quantity(facts["parameters"]), quantity(facts["flops_per_token"])

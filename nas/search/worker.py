@@ -115,12 +115,11 @@ _GONE = (EOFError, BrokenPipeError, ConnectionResetError)
 def _train(connection: Connection, shared: Composed, order: Order) -> Ended:
     from nas.config.build import Run
     from nas.config.compose import with_values
-    from nas.cost import describe
 
     composed = with_values(shared, "train", order.values)
     run = Run(composed, order.folder, group=order.study, job_type="trial")
-    description = describe(run.encoder, run.task.seq_length)
-    connection.send(Identified(order.number, trial_key(run.config, description["hash"]), description))
+    key = trial_key(run.config, run.description["hash"])
+    connection.send(Identified(order.number, key, run.description))
     if not connection.recv():
         return Ended(order.number, None, None)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from nas.cost import describe
 from nas.drawing import drawing
 from nas.errors import DivergedError, NasError
 from nas.files import exclusive, read_json, write_json, write_text
@@ -49,6 +48,7 @@ class RunPlan:
         name, group, job_type: how trackers call the run.
         cache: where tasks keep prepared data.
         config: the resolved configuration.
+        description: of the encoder, by `nas.cost.describe`.
         overrides: what it was composed from.
     """
 
@@ -65,6 +65,7 @@ class RunPlan:
     group: str
     job_type: str
     config: dict[str, Any]
+    description: dict[str, Any]
     overrides: tuple[str, ...]
 
 
@@ -105,7 +106,7 @@ class _Execution:
         self.say = say
         self.on_rung = rung
         self.watch = watch
-        self.description = describe(plan.encoder, plan.task.seq_length)
+        self.description = plan.description
         self.tracker = GuardedTracker(plan.tracker, say)
         self.metrics_file: MetricsFile
 
