@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nas.config.compose import Composed, Kind, compose, for_hydra, split_grid
 from nas.errors import InputError, InterruptedRunError, NasError
@@ -46,6 +46,16 @@ def run_command(kind: Kind, action: Action, arguments: Sequence[str] | None = No
     except (NasError, OSError) as error:  # a full disk, a folder without permission
         say(f"error: {error}")
         return FAILED
+
+
+def run_process(kind: Kind, action: Action, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command as the whole process, and exit with its code."""
+    code = run_command(kind, action, arguments)
+    # The interpreter resets handlers before it tears its modules down: a Ctrl-C in that moment would
+    # kill a process that has finished. An ignored signal stays ignored.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def import_torch() -> None:

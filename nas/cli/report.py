@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from nas.cli.app import DONE, run_command
+from nas.cli.app import DONE, run_process
 from nas.config.compose import Composed
 from nas.errors import InputError, nearest
 
 
 def main() -> None:
     """Run the command and exit."""
-    sys.exit(run_command("report", report))
+    run_process("report", report)
 
 
 def report(composed: Composed) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from nas.cli.app import DONE, import_torch, run_command
+from nas.cli.app import DONE, import_torch, run_process
 from nas.config.compose import Composed
 
 
 def main() -> None:
     """Run the command and exit."""
-    sys.exit(run_command("search", search))
+    run_process("search", search)
 
 
 def search(composed: Composed) -> int:

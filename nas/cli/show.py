@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from nas.cli.app import DONE, run_command
+from nas.cli.app import DONE, run_process
 from nas.config.compose import Composed
 from nas.progress import quantity
 
@@ -15,7 +15,7 @@ def main() -> None:
     """Run the command and exit; ``--json`` prints the description for other programs."""
     arguments = [a for a in sys.argv[1:] if a != "--json"]
     action = show_json if len(arguments) < len(sys.argv) - 1 else show
-    sys.exit(run_command("train", action, arguments))
+    run_process("train", action, arguments)
 
 
 def show(composed: Composed) -> int:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
-from nas.cli.app import DONE, FAILED, import_torch, run_command
+from nas.cli.app import DONE, FAILED, import_torch, run_process
 from nas.config.compose import Composed
 from nas.progress import console, duration, quantity, say
 
 
 def main() -> None:
     """Run the command and exit."""
-    sys.exit(run_command("train", train))
+    run_process("train", train)
 
 
 def train(composed: Composed) -> int:

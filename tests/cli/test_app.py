@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -212,3 +214,23 @@ def test_train_is_the_action_of_nas_train(command: Any, tiny: tuple[str, ...]) -
     outcome = command("train", train, *tiny, "paths.cache=cache")
     assert outcome.code == DONE, outcome.err
     assert outcome.out.startswith("done  val/loss ")
+
+
+CTRL_C_AT_EXIT = """
+import os, signal, sys
+from nas.cli.app import DONE, run_process
+
+class Late:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+sys.late = Late()  # dies with the interpreter's modules
+run_process("train", lambda composed: DONE, ["tracker=none"])
+"""
+
+
+def test_ctrl_c_while_the_interpreter_ends(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", CTRL_C_AT_EXIT]
+    ended = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == DONE, ended.stderr
+    assert ended.stderr == ""
