@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas.config.build import Run, build
+    from nas.costs.encoder import cost
     from nas.scaffold import EncoderScaffold
 
 __version__ = "0.1.0"
 
-__all__ = ["EncoderScaffold", "Run", "__version__", "build"]
+__all__ = ["EncoderScaffold", "Run", "__version__", "build", "cost"]
 
 _HOMES = {
     "EncoderScaffold": "nas.scaffold",
     "Run": "nas.config.build",
     "build": "nas.config.build",
+    "cost": "nas.costs.encoder",
 }
 
 

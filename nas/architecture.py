@@ -10,44 +10,78 @@ from typing import Any
 from torch import nn
 
 from nas.blocks.base import Block
+from nas.blocks.span import kinds_of
 from nas.masks import SelfAttentionMask
 from nas.scaffold import EncoderScaffold
 from nas.scaffold_config import ConfigWriter, Live, path_of
+from nas.scaffold_slots import Slot
 
+_ABSENT = object()
 _OF_THE_TASK = ("vocab_size", "seq_length", "max_seq_length")
 """Embedding settings that come with a task: an architecture keeps its hash from task to task."""
-_OF_THE_PLACE = ("has_state",)
-"""Block settings that follow from the other slots."""
 
 
 def canonical(encoder: EncoderScaffold) -> dict[str, Any]:
     """Return what makes an encoder this architecture, JSON-able: equal forms build equal functions.
 
-    ``none`` slots are left out. ``slots`` refers to ``blocks`` by index: an index that comes twice
-    is one module with shared weights (a module without weights counts as a fresh one each time).
-    What belongs to the task (vocabulary and lengths), names of pool entries and the outputs' form
-    do not count; dropout and initializers do, as they change what is learnt.
+    ``none`` slots are left out. ``slots`` refers to ``blocks`` by index, as does ``inner`` of a block
+    made of blocks: an index that comes twice is one module with shared weights (a module without
+    weights counts as a fresh one each time). What belongs to the task (vocabulary and lengths), names
+    of pool entries and the outputs' form do not count; dropout and initializers do, as they change
+    what is learnt.
     """
-    blocks: list[dict[str, Any]] = []
-    places: dict[int, int] = {}
+    table = _Blocks(encoder.max_seq_length)
+    kinds: set[str] = set()
     slots: list[int] = []
-    for layer in encoder.hidden_layers:
-        if _role(layer) == "none":
-            continue
-        shared = any(True for _ in layer.parameters())
-        if not shared or id(layer) not in places:
-            places[id(layer)] = len(blocks)
-            blocks.append(_part(layer, without=_OF_THE_PLACE))
-        slots.append(places[id(layer)])
+    for layer, slot in zip(encoder.hidden_layers, encoder.slots, strict=True):
+        if role_of(layer) != "none":
+            slots.append(table.place_of(layer, stated=slot.state_kind in kinds))
+            kinds |= state_kinds(layer, slot)
     return {
-        "blocks": blocks,
+        "blocks": table.blocks,
         "slots": slots,
+        "ties": _ties(encoder),
         "embedding": _part(encoder.embedding, without=_OF_THE_TASK),
         "mask": _mask(encoder),
         "output_layer_norm": encoder.output_layer_norm is not None,
         "pooled_output_dim": encoder.pooler_layer.out_features,
         "pooler_layer_initializer": jsonable(encoder.config.get("pooler_layer_initializer")),
     }
+
+
+def _ties(encoder: EncoderScaffold) -> list[list[Any]]:
+    """Return where modules of different slots hold one parameter, such as one attention inside both."""
+    first: dict[int, tuple[int, str]] = {}
+    ties: list[list[Any]] = []
+    used = [layer for layer in dict.fromkeys(encoder.hidden_layers) if role_of(layer) != "none"]
+    for place, layer in enumerate(used):
+        for name, parameter in layer.named_parameters():
+            owner = first.setdefault(id(parameter), (place, name))
+            if owner[0] != place:
+                ties.append([*owner, place, name])
+    return ties
+
+
+class _Blocks:
+    """The distinct blocks of an encoder in the order of their first use, each with its settings."""
+
+    def __init__(self, max_seq_length: int | None) -> None:
+        self.blocks: list[dict[str, Any]] = []
+        self._places: dict[int, int] = {}
+        self._max_seq_length = max_seq_length
+
+    def place_of(self, layer: nn.Module, *, stated: bool) -> int:
+        """Return a layer's index; ``stated``: a state of its kind comes in, as far as its place tells."""
+        shared = any(True for _ in layer.parameters())
+        if shared and id(layer) in self._places:
+            return self._places[id(layer)]
+        place = self._places[id(layer)] = len(self.blocks)
+        implied = {"has_state": stated, "max_seq_length": self._max_seq_length}
+        form = _part(layer, without=[k for k, v in implied.items() if _setting(layer, k) == v])
+        self.blocks.append(form)
+        if inner_blocks(layer):
+            form["inner"] = [self.place_of(block, stated=False) for block in inner_blocks(layer)]
+        return place
 
 
 def architecture_hash(encoder: EncoderScaffold) -> str:
@@ -66,7 +100,7 @@ def architecture_string(encoder: EncoderScaffold) -> str:
     run, seen = 0, set[int]()
     previous: nn.Module | None = None
     for layer in encoder.hidden_layers:
-        if _role(layer) == "none":
+        if role_of(layer) == "none":
             continue
         if layer is previous:
             run += 1
@@ -81,6 +115,24 @@ def architecture_string(encoder: EncoderScaffold) -> str:
 def label_of(layer: nn.Module) -> str:
     """Return a layer's short name: a block's label, or the class of a module from elsewhere."""
     return layer.label if isinstance(layer, Block) else type(layer).__name__
+
+
+def role_of(layer: nn.Module) -> str:
+    """Return a block's role, or ``foreign``."""
+    return layer.role if isinstance(layer, Block) else "foreign"
+
+
+def state_kinds(layer: nn.Module, slot: Slot) -> frozenset[str]:
+    """Return the kinds of state that a slot's layer reads and writes."""
+    if isinstance(layer, Block):
+        return kinds_of(layer) if slot.recursive else frozenset()
+    return frozenset([slot.state_kind] if slot.recursive else [])
+
+
+def inner_blocks(layer: nn.Module) -> tuple[nn.Module, ...]:
+    """Return the blocks that a block is made of, in the order of one pass; most have none."""
+    inner: tuple[nn.Module, ...] = getattr(layer, "inner_blocks", ())
+    return inner
 
 
 def settings_of(layer: nn.Module) -> dict[str, Any]:
@@ -110,12 +162,13 @@ def _part(module: nn.Module, without: Sequence[str] = ()) -> dict[str, Any]:
 def _mask(encoder: EncoderScaffold) -> dict[str, Any] | None:
     """Return the scaffold's mask layer, or None where it is the default or nothing reads it."""
     mask = encoder.masks[0]
-    read = any(slot.mask == 0 and _role(encoder.blocks[slot.block]) != "none" for slot in encoder.slots)
+    read = any(slot.mask == 0 and role_of(encoder.blocks[slot.block]) != "none" for slot in encoder.slots)
     return _part(mask) if read and type(mask) is not SelfAttentionMask else None
 
 
-def _role(layer: nn.Module) -> str:
-    return layer.role if isinstance(layer, Block) else "foreign"
+def _setting(layer: nn.Module, key: str) -> Any:
+    config = getattr(layer, "config", None)
+    return config.get(key, _ABSENT) if isinstance(config, Mapping) else _ABSENT
 
 
 def _in_force(layer: nn.Module, key: str, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 
@@ -12,17 +13,20 @@ class Configured:
 
     ``config`` maps every parameter name to the value in force, defaults included, so that
     ``type(x)(**x.config)`` builds the same thing again (with fresh weights for a module).
+
+    A constructor that ends in ``**kwargs`` hands them to its base class: the signature of the
+    subclass, as `inspect.signature` tells it, has the base's arguments after its own.
     """
 
     config: dict[str, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Wrap the subclass's own ``__init__`` so that the outermost call records its arguments."""
+        """Wrap the subclass's ``__init__`` so that the outermost call records its arguments."""
         super().__init_subclass__(**kwargs)
-        if "__init__" not in cls.__dict__:
+        if hasattr(cls.__init__, "records"):  # the one of a parent, which does so already
             return
         original = cls.__init__
-        signature = inspect.signature(original)
+        signature = _with_inherited(inspect.signature(original), super(cls, cls).__init__)
 
         @functools.wraps(original)
         def recording(self: Configured, *args: Any, **kwargs: Any) -> None:
@@ -30,7 +34,26 @@ class Configured:
                 self.__dict__["config"] = _bound(signature, self, args, kwargs)
             original(self, *args, **kwargs)
 
+        recording.records = True  # type: ignore[attr-defined]
+        recording.__signature__ = signature  # type: ignore[attr-defined]
         cls.__init__ = recording  # type: ignore[assignment,method-assign]
+
+
+def _with_inherited(signature: inspect.Signature, base: Callable[..., Any]) -> inspect.Signature:
+    """Replace ``**kwargs`` by those arguments of the base's constructor that are not there yet."""
+    own = list(signature.parameters.values())
+    if not own or own[-1].kind is not inspect.Parameter.VAR_KEYWORD:
+        return signature
+    inherited = inspect.signature(base).parameters.values()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    taken = {parameter.name for parameter in own} | {"self"}
+    added = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in inherited
+        if parameter.kind in named and parameter.name not in taken
+    ]
+    rest = [p for p in inherited if p.kind is inspect.Parameter.VAR_KEYWORD]
+    return signature.replace(parameters=[*own[:-1], *added, *rest])
 
 
 def _bound(
@@ -47,6 +70,6 @@ def _bound(
         value = bound.arguments[parameter.name]
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             config.update(value)
-        else:
+        elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
             config[parameter.name] = value
     return config

@@ -20,12 +20,16 @@ class TokenHead(nn.Module):
     projected. The table belongs to the encoder: it is neither a parameter of this module nor in
     its state, and is asked for in every call, so that it is the same one after a copy or a move.
 
+    A table narrower than the encoder (ALBERT's, arXiv 1909.11942) is reached through a learnt
+    projection, as there; difference: without an activation.
+
     The norm is there whatever the encoder ends with, so that encoders of pre- and post-norm blocks
     are compared at the same scale; its gain starts at `GAIN`, since a table that starts at a
     standard deviation of 0.02 would otherwise give logits, and gradients, near zero.
 
     Args:
-        encoder: offers ``get_embedding_table() -> Parameter [V, D]``.
+        encoder: offers ``get_embedding_table() -> Parameter [V, W]``, and ``hidden_size`` (D) if it is
+            not W.
         vocab_size: V, how many answers there are.
         prior: [V] how often each answer occurs, if that is known; the bias starts at its logarithm.
 
@@ -36,10 +40,12 @@ class TokenHead(nn.Module):
     def __init__(self, encoder: nn.Module, vocab_size: int, prior: Tensor | None = None) -> None:
         super().__init__()
         self._table: Callable[[], Tensor] = encoder.get_embedding_table  # type: ignore[assignment]
-        rows, hidden_size = self._table().shape
+        rows, width = self._table().shape
+        hidden_size = getattr(encoder, "hidden_size", width)
         if rows != vocab_size:
             raise InputError(f"the encoder's vocab_size={rows} must be the task's: {vocab_size}")
-        self.norm = nn.LayerNorm(hidden_size)
+        self.projection = nn.Identity() if hidden_size == width else nn.Linear(hidden_size, width)
+        self.norm = nn.LayerNorm(width)
         nn.init.constant_(self.norm.weight, GAIN)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         if prior is not None:
@@ -49,7 +55,7 @@ class TokenHead(nn.Module):
     def forward(self, sequence_output: Tensor, positions: Tensor) -> Tensor:
         """Map sequence_output [B, T, D] and positions [M] (indices into B * T) to logits [M, V]."""
         chosen = sequence_output.flatten(0, 1).index_select(0, positions)
-        return F.linear(self.norm(chosen), self._table(), self.bias)
+        return F.linear(self.norm(self.projection(chosen)), self._table(), self.bias)
 
     @staticmethod
     def flops(hidden_size: int, vocab_size: int) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from nas.blocks.base import Composition
 from nas.errors import InputError
 from nas.scaffold import EncoderScaffold
 from nas.slots import expand, unknown_names
@@ -20,6 +21,7 @@ def encoder_from_pool(
     blocks: dict[str, Any],
     embedding: Any,
     mask: Any,
+    composition: Composition | None = None,
     num_layers: int | None = None,
     pooled_output_dim: int | None = None,
     layer_norm_before_pooling: bool = False,
@@ -38,6 +40,8 @@ def encoder_from_pool(
             instance is shared by all of them.
         embedding: the embedding, as a partial, class or instance.
         mask: the mask layer, likewise.
+        composition: norm, residual and dropout of every block that does not say otherwise; blocks
+            refer to it.
         num_layers: tile ``hidden_cls`` to this many slots; null takes the list as it is.
         pooled_output_dim: width of the pooled output; null means ``hidden_size``.
         layer_norm_before_pooling, return_all_layer_outputs, dict_outputs,

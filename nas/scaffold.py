@@ -30,9 +30,10 @@ class EncoderScaffold(Configured, nn.Module):
     configuration restores everything, sharing included, but no weights.
 
     A *class* is a module class or a `functools.partial` of one, and is built anew for each slot; it
-    is given the embedding's ``hidden_size`` if it takes one and got none. An *instance* is a module:
-    wherever it stands, it is the same weights. A layer is called as ``layer(data, attention_mask)``
-    with data [B, T, D], or as ``layer(data, attention_mask, state) -> (data, state)``.
+    is given the embedding's ``hidden_size`` and ``max_seq_length`` if it takes them and got none. An
+    *instance* is a module: wherever it stands, it is the same weights. A layer is called as
+    ``layer(data, attention_mask)`` with data [B, T, D], or as ``layer(data, attention_mask, state)
+    -> (data, state)``.
 
     Args:
         pooled_output_dim: P, the size of the pooled output.
@@ -127,7 +128,7 @@ class EncoderScaffold(Configured, nn.Module):
         self._embedding_data = (named,)  # inside a tuple it is not registered as a part of this module
 
     def _build_slots(self, plan: SlotPlan, mask_layer: nn.Module) -> None:
-        layers = plan.build(self._hidden_size)
+        layers = plan.build(self._hidden_size, self.max_seq_length)
         slots, blocks, masks = make_slots(layers, mask_layer, recursive=plan.recursive)
         self._slots: tuple[Slot, ...] = tuple(slots)
         self.blocks, self.masks = nn.ModuleList(blocks), nn.ModuleList(masks)

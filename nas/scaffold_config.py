@@ -81,7 +81,7 @@ class ConfigWriter:
 
     def _container(self, value: Any) -> Any:
         if isinstance(value, Mapping) and all(isinstance(k, str) and k[:1] != "$" for k in value):
-            return {key: self.encode(value[key]) for key in sorted(value)}
+            return {key: self.encode(value[key]) for key in value}  # in order: it counts in a span
         if type(value) is list:
             return [self.encode(item) for item in value]
         if type(value) is tuple:

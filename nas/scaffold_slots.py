@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from nas.blocks.base import Block
+from nas.blocks.span import ALL_STATES, kinds_of
 from nas.errors import InputError
 from nas.factories import (
     accepts,
@@ -30,7 +31,7 @@ class Slot:
     Attributes:
         block: the index of its module; slots with the same index share their weights.
         recursive: whether the state is its third input and second result.
-        state_kind: which state it reads and writes.
+        state_kind: which state it reads and writes; `ALL_STATES`: the dict of all.
         mask: the index of its mask layer; 0 is the scaffold's ``mask_cls``.
         mask_may_be_none: whether None may stand for a mask of ones.
     """
@@ -67,8 +68,11 @@ class SlotPlan:
         wrong += self._effect_mistakes() + self._recursion_mistakes()
         return list(dict.fromkeys(wrong))
 
-    def build(self, width: int) -> list[nn.Module]:
+    def build(self, width: int, max_seq_length: int | None = None) -> list[nn.Module]:
         """Return one module per slot: a class is built anew, an instance is used as it is.
+
+        A class that takes ``hidden_size``, ``max_seq_length`` or ``has_state`` and was given none is
+        told the embedding's width and longest input, and whether a state of its kind comes before.
 
         Raises:
             InputError: a constructor refused its arguments, or a width is not the embedding's.
@@ -77,7 +81,11 @@ class SlotPlan:
         wrong: list[str] = []
         for index, layer in enumerate(self.layers):
             try:
-                module = layer(**self._keywords(index, layer, width, built)) if is_factory(layer) else layer
+                module = (
+                    layer(**self._keywords(index, layer, width, max_seq_length, built))
+                    if is_factory(layer)
+                    else layer
+                )
             except InputError as error:
                 wrong += [f"{self.where(index)}={name_of(layer)}: {mistake}" for mistake in error.mistakes]
                 continue
@@ -92,14 +100,20 @@ class SlotPlan:
         return f"hidden_cls[{index}]" if self.listed else "hidden_cls"
 
     def _keywords(
-        self, index: int, layer: Any, width: int, built: Sequence[nn.Module] = ()
+        self,
+        index: int,
+        layer: Any,
+        width: int,
+        max_seq_length: int | None = None,
+        built: Sequence[nn.Module] = (),
     ) -> dict[str, Any]:
         keywords = dict(self.hidden_cfg)
         given = {**given_to(layer), **keywords}
-        if given.get("hidden_size") is None and accepts(layer, "hidden_size", by_name_only=True):
-            keywords["hidden_size"] = width
+        for key, value in (("hidden_size", width), ("max_seq_length", max_seq_length)):
+            if given.get(key) is None and accepts(layer, key, by_name_only=True):
+                keywords[key] = value
         if given.get("has_state") is None and accepts(layer, "has_state", by_name_only=True):
-            kinds = {state_kind(module) for module in built if is_recursive(module)}
+            kinds = frozenset[str]().union(*(_state_kinds(module) for module in built))
             keywords["has_state"] = state_kind(target_of(layer)) in kinds
         if self.feed_layer_idx and accepts(layer, "layer_idx"):
             keywords["layer_idx"] = index
@@ -155,15 +169,20 @@ class SlotPlan:
                 f"{self.where(index)}={name_of(module)} has hidden_size={size}: "
                 f"expected the embedding's, {width}"
             ]
+        if not self.recursive and getattr(module, "recursive", None) is True:
+            return [f"{self.where(index)}={name_of(module)} holds a recursive block: set recursive=True"]
         return _forward_mistakes(self.where(index), module)
 
 
 def is_recursive(layer: Any) -> bool:
     """Return whether a module, or what a class builds, takes and returns a state.
 
-    It says so in an attribute ``recursive``; without one, its ``forward`` takes a third argument.
+    It says so in an attribute ``recursive``; without one, its ``forward`` takes a third argument. A
+    class for which it depends on the blocks it will hold may do so.
     """
     says = getattr(layer, "recursive", None)
+    if isinstance(says, property):
+        return True
     if isinstance(says, bool):
         return says
     return _inputs_of(layer) > 2
@@ -173,6 +192,12 @@ def state_kind(layer: Any) -> str:
     """Return which state a layer reads; those that do not say share one."""
     kind = getattr(layer, "state_kind", None)
     return kind if isinstance(kind, str) else Block.state_kind
+
+
+def _state_kinds(layer: nn.Module) -> frozenset[str]:
+    if isinstance(layer, Block):
+        return kinds_of(layer)
+    return frozenset([state_kind(layer)] if is_recursive(layer) else [])
 
 
 def make_slots(
@@ -217,13 +242,15 @@ def call_layer(
     if not slot.recursive:
         out = layer(data, mask)
     else:
-        result = layer(data, mask, states.get(slot.state_kind))
+        every = slot.state_kind == ALL_STATES
+        result = layer(data, mask, states if every else states.get(slot.state_kind))
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise InputError(
                 f"{name_of(layer)} takes a state, but returned a {type(result).__name__}: "
                 "expected (data, state)"
             )
-        out, states[slot.state_kind] = result
+        out, state = result
+        states.update(state if every else {slot.state_kind: state})
     if not isinstance(out, Tensor):
         raise InputError(f"{name_of(layer)} returned a {type(out).__name__}: expected a tensor [B, T, D]")
     return out

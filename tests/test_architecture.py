@@ -17,6 +17,7 @@ from nas.blocks.feedforward.mlp import MLP
 from nas.blocks.mixing.conv import DepthwiseConv
 from nas.blocks.none import NoBlock
 from nas.blocks.recursive.reuse import ReuseAttention
+from nas.blocks.transformer.scaffold import TransformerScaffold
 from nas.masks import PaddingMask
 from nas.scaffold import EncoderScaffold
 
@@ -140,3 +141,13 @@ def test_it_takes_milliseconds() -> None:
         architecture_hash(encoder)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.01
+
+
+def test_one_mixer_inside_several_layers_is_another_architecture() -> None:
+    def around(*attentions: nn.Module) -> str:
+        layers = [TransformerScaffold(16, 2, attention_cls=attention) for attention in attentions]
+        return architecture_hash(scaffold(*layers))
+
+    one, two, three = (MultiHeadAttention(16, 2, norm="none") for _ in range(3))
+    assert around(one, two) == around(two, three)
+    assert around(one, one) != around(one, two)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -36,6 +37,26 @@ def test_the_outermost_constructor_is_recorded_and_rebuilds() -> None:
     assert child.config == {"depth": 2, "size": 5, "name": "y"}
     again = Child(**child.config)
     assert (again.size, again.name, again.depth) == (5, "y", 2)
+
+
+def test_keywords_that_are_handed_on_are_told() -> None:
+    assert list(inspect.signature(Child).parameters) == ["depth", "size", "name"]
+    assert Child(size=5).config == {"depth": 2, "size": 5, "name": "base"}
+
+
+class Bare(Configured):
+    """Has no constructor at all."""
+
+
+class OfBare(Bare):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+
+def test_without_a_constructor_there_are_no_arguments() -> None:
+    assert Bare().config == {}
+    assert OfBare(2).config == {"size": 2}
 
 
 def test_a_missing_argument_is_pythons_own_error() -> None:

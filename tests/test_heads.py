@@ -43,6 +43,14 @@ def test_only_the_positions_are_projected(encoder: Encoder) -> None:
     torch.testing.assert_close(head(output, positions), expected.view(15, 11)[positions])
 
 
+def test_a_narrow_table_is_reached_through_a_projection(encoder: Encoder) -> None:
+    encoder.hidden_size = 12
+    head = TokenHead(encoder, 11)
+    output = torch.randn(3, 5, 12)
+    expected = head.norm(head.projection(output.flatten(0, 1)[[3]])) @ encoder.table.T
+    torch.testing.assert_close(head(output, torch.tensor([3])), expected)
+
+
 def test_gradients_reach_the_table_from_both_sides(encoder: Encoder) -> None:
     head = TokenHead(encoder, 11)
     ids = torch.tensor([[1, 2, 3, 4]])
@@ -59,7 +67,7 @@ def test_the_table_is_the_encoders_alone(encoder: Encoder) -> None:
     head = TokenHead(encoder, 11)
     assert set(head.state_dict()) == {"norm.weight", "norm.bias", "bias"}
     assert len(list(nn.ModuleList([encoder, head]).parameters())) == 4
-    assert list(head.children()) == [head.norm]
+    assert [type(child) for child in head.children()] == [nn.Identity, nn.LayerNorm]
 
 
 def test_a_copy_of_both_is_tied_to_itself(encoder: Encoder) -> None:

@@ -6,7 +6,17 @@ import pytest
 import torch
 
 from nas.errors import InputError
-from nas.masks import MASKED, PaddingMask, SelfAttentionMask, attention_bias, check_mask, padding_of
+from nas.masks import (
+    MASKED,
+    BigBirdMasks,
+    BlockedMask,
+    KernelMask,
+    PaddingMask,
+    SelfAttentionMask,
+    attention_bias,
+    check_mask,
+    padding_of,
+)
 
 DATA = torch.zeros(2, 3, 8)
 MASK = torch.tensor([[1, 1, 0], [1, 0, 0]])
@@ -94,3 +104,40 @@ def test_mask_that_does_not_fit_names_both_shapes(shape: tuple[int, ...]) -> Non
 def test_mask_with_other_axes(read: object) -> None:
     with pytest.raises(InputError, match=r"\[3\] is not one of \[B, T\], \[B, T, T\]"):
         read(torch.ones(3))  # type: ignore[operator]
+
+
+def test_kernel_mask_is_the_padding_mask_in_numbers() -> None:
+    made = KernelMask()(DATA, MASK)
+    assert made.dtype == DATA.dtype
+    assert torch.equal(made, MASK.float())
+
+
+def test_bigbird_masks_are_blocks_of_the_padding_mask() -> None:
+    mask = (torch.rand(2, 12) > 0.3).long()
+    made = BigBirdMasks(2)(torch.zeros(2, 12, 8), mask)
+    assert torch.equal(made.queries, mask[:, None, :, None].float())
+    assert torch.equal(made.keys, mask[:, None, None].float())
+    assert torch.equal(made.blocked, mask.view(2, 6, 2).float())
+    assert made.band.shape == (2, 1, 2, 2, 6)
+    for row in range(2):  # block 2 + row sees the blocks before and after it, if it is real itself
+        around = mask[:, None, 2 * row + 2 : 2 * row + 8]
+        own = mask[:, 2 * row + 4 : 2 * row + 6, None]
+        assert torch.equal(made.band[:, 0, row], (own * around).float())
+
+
+@pytest.mark.parametrize("tokens", [1, 3, 7, 9])
+def test_bigbird_masks_of_any_length_are_read_as_the_padding_mask(tokens: int) -> None:
+    data, mask = torch.zeros(2, tokens, 8), torch.ones(2, tokens)
+    mask[1, tokens // 2 :] = 0
+    made: BlockedMask = BigBirdMasks(4)(data, mask)
+    assert made.blocked.shape == (2, -(-tokens // 4), 4)
+    check_mask(made, data)
+    read, bias = padding_of(made), attention_bias(made, torch.float32)
+    assert read is not None
+    assert bias is not None
+    assert torch.equal(read, mask.bool())
+    assert torch.equal(bias, (1 - mask)[:, None, None] * MASKED)
+    with pytest.raises(InputError, match="does not fit data"):
+        check_mask(made, torch.zeros(2, tokens + 1, 8))
+    with pytest.raises(InputError, match="block_size=0 must be greater than 0"):
+        BigBirdMasks(0)

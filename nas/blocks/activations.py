@@ -12,7 +12,9 @@ from torch import Tensor
 from nas.errors import check_choice
 
 Activation = Callable[[Tensor], Tensor]
-ActivationName = Literal["gelu", "gelu_tanh", "relu", "relu2", "silu"]
+ActivationName = Literal[
+    "gelu", "gelu_tanh", "relu", "relu2", "relu6", "silu", "hard_swish", "mish", "hard_sigmoid"
+]
 
 
 def relu2(data: Tensor) -> Tensor:
@@ -25,7 +27,11 @@ _BY_NAME: dict[str, Activation] = {
     "gelu_tanh": partial(F.gelu, approximate="tanh"),
     "relu": F.relu,
     "relu2": relu2,
-    "silu": F.silu,
+    "relu6": F.relu6,
+    "silu": F.silu,  # also known as swish
+    "hard_swish": F.hardswish,
+    "mish": F.mish,
+    "hard_sigmoid": F.hardsigmoid,
 }
 
 

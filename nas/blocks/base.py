@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, TypedDict, get_args
 
 from torch import Tensor, nn
 
 from nas.blocks.norms import NormType, make_norm
+from nas.blocks.positions import sinusoid
+from nas.blocks.residuals import Add, Residual, make_residual
 from nas.configured import Configured
 from nas.errors import check_choice, check_positive, check_probability
 from nas.masks import check_mask
 
 Role = Literal["attention", "mixing", "feedforward", "recursive", "transformer", "none"]
-NormSite = Literal["pre", "post", "sandwich"]
+NormSite = Literal["pre", "post", "sandwich", "none"]
+Position = Literal["none", "sinusoid"]
 
 
 class Block(Configured, nn.Module):
@@ -48,18 +51,39 @@ class Block(Configured, nn.Module):
         raise NotImplementedError
 
 
+class Framing(TypedDict, total=False):
+    """The composition without ``position``: for attention, whose own positions are more."""
+
+    norm: NormSite
+    norm_type: NormType
+    norm_epsilon: float
+    residual: Residual
+    residual_init: float | None
+    dropout: float
+
+
+class Composition(Framing, total=False):
+    """The arguments of `ResidualBlock` that every block made of one mixer passes on."""
+
+    position: Position
+
+
 class ResidualBlock(Block):
     """A block made of one mixer: ``data + mix(norm(data))`` and its variants.
 
     ``pre`` normalises what the mixer reads (Xiong et al. 2020, arXiv 2002.04745), ``post`` the sum
     (Vaswani et al. 2017), ``sandwich`` what the mixer reads and what it returns (Ding et al. 2021,
-    arXiv 2105.13290). A subclass defines `mix`, `label` and `flops_per_token`.
+    arXiv 2105.13290). A subclass defines `mix`, `label` and `mix_flops`, and hands these arguments
+    on as ``**composition: Unpack[Composition]``.
 
     Args:
         hidden_size: D, the width of ``data``.
-        norm: where the norm stands.
-        norm_type: ``layer`` or ``rms``.
+        norm: where the norm stands; ``none``: nowhere.
+        norm_type: ``layer``, ``rms``, or ``dyt`` (a learnt tanh in place of a norm).
         norm_epsilon: added to the variance.
+        residual: how the result joins the data; see `nas.blocks.residuals`.
+        residual_init: its scale or gate's bias at the start; null: the scheme's own.
+        position: ``sinusoid`` adds the place of each token to what the mixer reads.
         dropout: applied to what the mixer returns.
 
     Raises:
@@ -73,24 +97,62 @@ class ResidualBlock(Block):
         norm: NormSite = "pre",
         norm_type: NormType = "layer",
         norm_epsilon: float = 1e-6,
+        residual: Residual = "add",
+        residual_init: float | None = None,
+        position: Position = "none",
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_positive(hidden_size=hidden_size, norm_epsilon=norm_epsilon)
         check_choice("norm", norm, get_args(NormSite))
+        check_choice("position", position, get_args(Position))
         check_probability(dropout=dropout)
 
         def make() -> nn.Module:
             return make_norm(norm_type, hidden_size, norm_epsilon)
 
-        self.norm_before = make() if norm != "post" else nn.Identity()
+        self.norm_before = make() if norm in ("pre", "sandwich") else nn.Identity()
         self.norm_mixed = make() if norm == "sandwich" else nn.Identity()
         self.norm_after = make() if norm == "post" else nn.Identity()
+        self.residual = make_residual(residual, hidden_size, residual_init)
+        self.adds_places = position == "sinusoid"
         self.dropout = nn.Dropout(dropout)
+
+    def effective_config(self) -> dict[str, Any]:
+        """Leave out what a norm or a residual that is not there would have used."""
+        config = super().effective_config()
+        ignored = ["residual_init"] if isinstance(self.residual, Add) else []
+        if config.get("norm") == "none":
+            ignored += ["norm_type", "norm_epsilon"]
+        elif config.get("norm_type") == "dyt":
+            ignored += ["norm_epsilon"]
+        return {key: None if key in ignored else value for key, value in config.items()}
 
     def mix(self, data: Tensor, attention_mask: Tensor | None, *state: Any) -> Any:
         """Map [B, T, D] to [B, T, D]; a recursive block takes the state and returns (data, state)."""
         raise NotImplementedError
+
+    def mix_flops(self, seq_length: int) -> float:
+        """Return the floating-point operations of `mix` per token."""
+        raise NotImplementedError
+
+    def flops_per_token(self, seq_length: int) -> float:
+        """Return the mixer's operations and those of the residual scheme."""
+        return self.mix_flops(seq_length) + self.residual.flops_per_token
+
+    def branch(self, data: Tensor, attention_mask: Tensor | None = None, *state: Any) -> Any:
+        """Return what joins the residual stream, [B, T, D], or (that, state) if the block is recursive.
+
+        Wrappers that have a residual scheme of their own, such as parallel branches, call this.
+        """
+        read = self.norm_before(data)
+        if self.adds_places:
+            read = read + sinusoid(data.shape[1], data.shape[2], data.device).to(data.dtype)
+        mixed = self.mix(read, attention_mask, *state)
+        if not self.recursive:
+            return self.dropout(self.norm_mixed(mixed))
+        mixed, new_state = mixed
+        return self.dropout(self.norm_mixed(mixed)), new_state
 
     def forward(self, data: Tensor, attention_mask: Tensor | None = None, *state: Any) -> Any:
         """Map ``data`` [B, T, D] to [B, T, D], or to (data, state) if the block is recursive.
@@ -99,12 +161,8 @@ class ResidualBlock(Block):
             InputError: the mask does not fit the data.
         """
         check_mask(attention_mask, data)
-        mixed = self.mix(self.norm_before(data), attention_mask, *state)
+        update = self.branch(data, attention_mask, *state)
         if not self.recursive:
-            return self._combine(data, mixed)
-        mixed, new_state = mixed
-        return self._combine(data, mixed), new_state
-
-    def _combine(self, data: Tensor, mixed: Tensor) -> Tensor:
-        out: Tensor = self.norm_after(data + self.dropout(self.norm_mixed(mixed)))
-        return out
+            return self.norm_after(self.residual(data, update))
+        update, new_state = update
+        return self.norm_after(self.residual(data, update)), new_state

@@ -90,7 +90,7 @@ class Run:
     @functools.cached_property
     def description(self) -> dict[str, Any]:
         """The encoder in plain words and numbers, as ``architecture.json`` holds it."""
-        from nas.cost import describe
+        from nas.costs.describe import describe
 
         return describe(self.encoder, self.task.seq_length)
 
@@ -138,6 +138,8 @@ def build_encoder(config: dict[str, Any], task: Task) -> EncoderScaffold:
 
     node = json.loads(json.dumps(config["encoder"]))
     _fit_embedding(node["embedding"], task)
+    _fit_blocks(node["blocks"], node["embedding"])
+    node["blocks"] = _in_use(node)
     seed_torch(config["seed"], "encoder")
     encoder: EncoderScaffold = instantiate_node("encoder", node)
     return encoder
@@ -154,6 +156,26 @@ def _fit_embedding(embedding: Any, task: Task) -> None:
             raise InputError(
                 f"embedding.{key}={embedding[key]} is less than the {least} that task={task.name} needs"
             )
+
+
+def _fit_blocks(node: Any, embedding: Any) -> None:
+    """Tell fixed-length blocks the embedding's length, shared and nested ones too."""
+    length = embedding.get("max_seq_length") if isinstance(embedding, dict) else None
+    if not isinstance(node, dict):
+        return
+    if "_target_" in node and "max_seq_length" in node and node["max_seq_length"] is None:
+        node["max_seq_length"] = length
+    for inner in node.values():
+        _fit_blocks(inner, embedding)
+
+
+def _in_use(encoder: dict[str, Any]) -> Any:
+    """Return the pool in the order of use: names and spare blocks must not change what is drawn."""
+    slots, blocks = encoder["hidden_cls"], encoder["blocks"]
+    if not isinstance(slots, list) or not isinstance(blocks, dict):
+        return blocks
+    named = (slot for slot in slots if isinstance(slot, str) and slot in blocks)
+    return {name: blocks[name] for name in dict.fromkeys(named)}
 
 
 def _make_all(config: dict[str, Any]) -> dict[str, Any]:

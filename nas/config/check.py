@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nas.config.signatures import Annotation, Signature, signature_of
 from nas.config.targets import target_mistake
-from nas.config.types import allowed, choices, fits
+from nas.config.types import allowed, choices, fits, typed_keys
 from nas.errors import InputError, nearest
 from nas.slots import expand, unknown_names
 
@@ -103,6 +103,8 @@ def _value_mistakes(path: str, value: Any, annotation: Annotation, trusted: tupl
         offer = nearest(str(value), [str(c) for c in literal]) if isinstance(value, str) else ""
         shown = "{...}" if isinstance(value, dict) else repr(value)
         return [f"{path}={shown} must be {allowed(annotation)}{offer}"]
+    if isinstance(value, dict) and (keys := typed_keys(annotation)):
+        return _node_mistakes(path, value, keys, trusted)
     children = (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     )

@@ -25,7 +25,7 @@ from nas.config.root import SEARCH_ONLY
 from nas.config.sources import BY_PATH, register_file, register_sweeps
 from nas.errors import InputError
 
-Kind = Literal["train", "search", "report"]
+Kind = Literal["train", "search", "report", "bench"]
 _ROOTS = {kind: f"nas.config.root.{kind.capitalize()}Config" for kind in get_args(Kind)}
 
 

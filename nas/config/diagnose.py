@@ -87,6 +87,8 @@ def _explain(p: Override, config: DictConfig | str, groups: dict[str, list[str]]
     key = str(p.key_or_group)
     if p.is_sweep_override():
         return f"{p.input_line!r} names several values: add -m to run them all"
+    if p.is_add() and p.package and "more than once" in error:
+        return f"{p.input_line!r}: {p.package} is there already: leave the + out to replace it"
     problem = f"{p.input_line!r}: {error.splitlines()[0]}"
     if not isinstance(config, DictConfig):
         return problem

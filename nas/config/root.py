@@ -1,4 +1,4 @@
-"""The top-level keys of a configuration: what `nas-train` and `nas-search` accept, and their types."""
+"""The top-level keys of a configuration: what each command accepts, and their types."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ class ReportConfig:
 
     paths: Node
     study: str
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """The keys of a bench."""
+
+    bench: Node
+    paths: Node
+    seed: int
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,26 @@ def signature_of(target: str) -> Signature | None:
 
 
 @functools.cache
+def keys_of(module: str, name: str) -> Signature | None:
+    """Return the keys of the TypedDict that ``name`` stands for in ``module``, None for anything else.
+
+    All of them may be left out: it has to be declared with ``total=False``.
+    """
+    found = _locate(module, name)
+    definition = _definition(*found) if found else None
+    if found is None or not isinstance(definition, ast.ClassDef):
+        return None
+    bases = [base.id for base in definition.bases if isinstance(base, ast.Name)]
+    parents = [keys for base in bases if (keys := keys_of(found[0], base))]
+    if "TypedDict" not in bases and not parents:
+        return None
+    own = _fields(definition, found[0])
+    return Signature(
+        {k: v for part in [*(p.parameters for p in parents), own] for k, v in part.items()}, frozenset()
+    )
+
+
+@functools.cache
 def resolve_alias(module: str, name: str) -> Annotation | None:
     """Return what ``name = Literal[...]`` (or an imported alias) means in ``module``."""
     tree = _tree(module)
@@ -96,7 +116,8 @@ def _from_class(definition: ast.ClassDef, module: str) -> Signature:
     parent = _inherited(definition, module) if signature.open else None
     if parent is None:
         return signature
-    parameters = {**parent.parameters, **signature.parameters}
+    inherited = {k: v for k, v in parent.parameters.items() if k not in signature.parameters}
+    parameters = {**signature.parameters, **inherited}
     return Signature(parameters, parent.required | signature.required, parent.open)
 
 
@@ -128,12 +149,22 @@ def _from_function(function: ast.FunctionDef, module: str, skip_self: bool) -> S
 def _dataclass_fields(definition: ast.ClassDef, module: str) -> Signature:
     if not any("dataclass" in ast.unparse(d) for d in definition.decorator_list):
         return Signature({}, frozenset())
-    fields = [n for n in definition.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
-    named = {n.target.id: n for n in fields if isinstance(n.target, ast.Name)}
-    return Signature(
-        {k: Annotation(n.annotation, module) for k, n in named.items()},
-        frozenset(k for k, n in named.items() if n.value is None),
-    )
+    with_default = {
+        n.target.id
+        for n in definition.body
+        if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name) and n.value is not None
+    }
+    fields = _fields(definition, module)
+    return Signature(fields, frozenset(fields.keys() - with_default))
+
+
+def _fields(definition: ast.ClassDef, module: str) -> dict[str, Annotation]:
+    """Return the annotated names in a class's body."""
+    return {
+        n.target.id: Annotation(n.annotation, module)
+        for n in definition.body
+        if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)
+    }
 
 
 def _definition(module: str, name: str) -> ast.stmt | None:

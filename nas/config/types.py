@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from nas.config.signatures import Annotation, is_class, resolve_alias
+from nas.config.signatures import Annotation, Signature, is_class, keys_of, resolve_alias
 
 _CONTAINERS = {
     "list[int]": "a list of integers",
@@ -33,6 +33,13 @@ def choices(annotation: Annotation) -> list[Any]:
     return [c for one in _alternatives(annotation) for c in _literal(one.node)]
 
 
+def typed_keys(annotation: Annotation) -> Signature | None:
+    """Return the keys that a ``TypedDict`` allows and what fits each, None for any other annotation."""
+    named = [one for one in _alternatives(annotation) if isinstance(one.node, ast.Name)]
+    found = (keys_of(one.module, one.node.id) for one in named if isinstance(one.node, ast.Name))
+    return next((keys for keys in found if keys), None)
+
+
 def _fits_one(value: Any, one: Annotation) -> bool:
     node = one.node
     if literal := _literal(node):
@@ -48,6 +55,8 @@ def _fits_one(value: Any, one: Annotation) -> bool:
         return isinstance(value, list if node.id == "list" else dict)
     if node is None or _is_any(node):
         return True
+    if isinstance(node, ast.Name) and keys_of(one.module, node.id):
+        return isinstance(value, dict)
     if isinstance(node, ast.Name) and is_class(one.module, node.id):
         return isinstance(value, dict) and "_target_" in value
     return not isinstance(value, int | float | None)
@@ -91,6 +100,8 @@ def _word(one: Annotation) -> str:
     if one.node is None:
         return "anything"
     text = ast.unparse(one.node)
+    if isinstance(one.node, ast.Name) and keys_of(one.module, text):
+        return "keys with values"
     if isinstance(one.node, ast.Name) and is_class(one.module, text):
         return "a node with _target_"
     if isinstance(one.node, ast.Subscript):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.drawing import drawing
+from nas.drawing.picture import drawing
 from nas.files import write_text
 from nas.report import plots, tables
 from nas.report.compare import Comparison, compare

@@ -29,23 +29,27 @@ def write_experiment(path: Path, composed: Composed, title: str) -> None:
 
 
 def _defaults(composed: Composed) -> list[str | dict[str, str | None]]:
-    own = _blocks(_preset(composed))
-    blocks = {key: name for key, name in _blocks(composed.choices).items() if own.get(key) != name}
-    added = [{f"/{key}": name} for key, name in blocks.items() if key not in own]
+    blocks = _blocks(composed.choices)
+    preset = _blocks(_choices(composed))
+    pool = {key: name for key, name in blocks.items() if key not in preset and key.count(".") == 2}
+    inside = _blocks(_choices(composed, pool))  # what stands inside the blocks that were added
+    added = [{f"/{key}": name} for key, name in blocks.items() if key in pool or key not in inside]
     chosen = {group: composed.choices[group] for group in GROUPS if composed.choices.get(group)}
-    chosen |= {key: name for key, name in blocks.items() if key in own}
+    chosen |= {key: name for key, name in blocks.items() if key not in pool and inside.get(key, name) != name}
     # Hydra wants what is overridden after what is added.
     return [*added, *({f"override /{key}": name} for key, name in chosen.items()), "_self_"]
 
 
 def _blocks(choices: dict[str, str | None]) -> dict[str, str | None]:
-    return {key: name for key, name in choices.items() if "@" in key}
+    """Return the blocks of the pool and those inside them, such as ``block@encoder.blocks.ffn``."""
+    return {key: name for key, name in choices.items() if key.startswith("block@")}
 
 
-def _preset(composed: Composed) -> dict[str, str | None]:
-    """Return the choices that the encoder's own file makes."""
+def _choices(composed: Composed, added: dict[str, str | None] | None = None) -> dict[str, str | None]:
+    """Return the choices that the encoder's own file makes, with blocks added to its pool."""
     folders = [o for o in composed.overrides if o.startswith("hydra.searchpath=")]
+    more = [f"+{key}={name}" for key, name in (added or {}).items()]
     try:
-        return compose("train", [f"encoder={composed.choices['encoder']}", *folders]).choices
+        return compose("train", [f"encoder={composed.choices['encoder']}", *more, *folders]).choices
     except InputError:  # it leaves keys to be filled in, as encoder=base does, whose pool is empty
-        return {}
+        return added or {}

@@ -7,6 +7,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nas.blocks.losses import collect_losses
 from nas.errors import DivergedError, InterruptedRunError
 from nas.progress import Say
 from nas.tasks.base import Batch, Task
@@ -50,6 +52,7 @@ class Position:
     evaluations: int = 0
     first_loss: float = math.nan
     window: list[float] = field(default_factory=list)
+    auxiliary: dict[str, list[float]] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     best_loss: float = math.inf
     pruned: bool = False
@@ -168,18 +171,23 @@ class TrainingLoop:
         return 1 / self.trainer.progress(1, self._tokens_per_step(), 0.0)
 
     def step(self) -> tuple[float, float]:
-        """Take one optimizer step; return the loss and the learning rate."""
+        """Take one optimizer step; return the task's loss and the learning rate.
+
+        The auxiliary losses of blocks are added to what is minimised, and kept for the next row.
+        """
         rate = self.peak * self.schedule.factor(self._progress())
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch = self.task.train_batch(self.position.step, self.trainer.batch_size, self.seed).to(self.device)
-        with autocast(self.device, self.dtype):
+        with autocast(self.device, self.dtype), collect_losses() as auxiliary:
             logits = self.model(batch)
         loss = F.cross_entropy(logits, batch.labels)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        sum(auxiliary.values(), start=loss).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), self.trainer.clip_norm)
         self.optimizer.step()
+        for name, value in auxiliary.items():
+            self.position.auxiliary.setdefault(name, []).append(value.item())
         return loss.item(), rate
 
     def _take_step(self, listener: Listener) -> None:
@@ -195,10 +203,14 @@ class TrainingLoop:
             )
         position.window.append(loss)
         if position.step % self.trainer.log_every == 0:
-            mean = sum(position.window) / len(position.window)
+            row = {"train/loss": fmean(position.window), **self._auxiliary()}
             position.window.clear()
-            row = {"train/loss": mean, "lr": rate, "tokens_per_second": round(self.tokens_per_second())}
+            position.auxiliary.clear()
+            row |= {"lr": rate, "tokens_per_second": round(self.tokens_per_second())}
             self._tell(row, listener)
+
+    def _auxiliary(self) -> dict[str, float]:
+        return {f"train/aux/{name}": fmean(values) for name, values in self.position.auxiliary.items()}
 
     def _tell(self, metrics: dict[str, float], listener: Listener) -> None:
         position = self.position

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from nas.drawing import drawing
+from nas.drawing.picture import drawing
 from nas.errors import DivergedError, NasError
 from nas.files import exclusive, read_json, write_json, write_text
 from nas.progress import Say
@@ -48,7 +48,7 @@ class RunPlan:
         name, group, job_type: how trackers call the run.
         cache: where tasks keep prepared data.
         config: the resolved configuration.
-        description: of the encoder, by `nas.cost.describe`.
+        description: of the encoder, by `nas.costs.describe.describe`.
         overrides: what it was composed from.
     """
 

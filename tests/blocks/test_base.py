@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,8 @@ from nas.blocks.base import ResidualBlock
 from nas.blocks.feedforward.mlp import MLP
 from nas.blocks.none import NoBlock
 from nas.blocks.norms import RMSNorm
-from nas.blocks.positions import rotate
+from nas.blocks.positions import rotate, sinusoid
+from nas.errors import InputError
 
 DATA = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(0))
 
@@ -26,6 +29,59 @@ def test_pre_post_and_sandwich() -> None:
     torch.testing.assert_close(post(DATA), post.norm_after(DATA + mix(post, DATA)))
     inside = sandwich.norm_mixed(mix(sandwich, sandwich.norm_before(DATA)))
     torch.testing.assert_close(sandwich(DATA), DATA + inside)
+
+
+def test_without_a_norm_only_the_residual_is_left() -> None:
+    block = MLP(32, norm="none")
+    torch.testing.assert_close(block(DATA), DATA + mix(block, DATA))
+    assert not [name for name, _ in block.named_parameters() if "norm" in name]
+
+
+def test_places_are_added_to_what_the_mixer_reads() -> None:
+    block = MLP(32, position="sinusoid")
+    read = block.norm_before(DATA) + sinusoid(5, 32, DATA.device)
+    torch.testing.assert_close(block(DATA), DATA + mix(block, read))
+
+
+@pytest.mark.parametrize("width", [1, 7, 32])
+def test_sinusoids_tell_places_apart(width: int) -> None:
+    table = sinusoid(50, width, DATA.device)
+    assert table.shape == (50, width)
+    assert torch.unique(table, dim=0).shape[0] == 50
+    assert table[0, 0] == 0
+    assert table[1, 0].item() == pytest.approx(math.sin(1))
+
+
+def test_the_branch_is_what_joins_the_stream() -> None:
+    block = MLP(32, norm="sandwich")
+    torch.testing.assert_close(DATA + block.branch(DATA), block(DATA))
+
+
+def test_settings_without_effect_are_left_out() -> None:
+    def same(left: dict[str, Any], right: dict[str, Any]) -> bool:
+        return MLP(32, **left).effective_config() == MLP(32, **right).effective_config()
+
+    assert same({"residual_init": 1.0}, {})
+    assert not same({"residual": "rezero", "residual_init": 1.0}, {"residual": "rezero"})
+    assert same({"norm": "none", "norm_type": "rms", "norm_epsilon": 1.0}, {"norm": "none"})
+    assert same({"norm_type": "dyt", "norm_epsilon": 1.0}, {"norm_type": "dyt"})
+    assert not same({"norm_epsilon": 1.0}, {})
+
+
+def test_inherited_arguments_are_told_and_recorded() -> None:
+    names = list(inspect.signature(MLP).parameters)
+    assert names.index("inner_dropout") < names.index("norm") < names.index("residual")
+    assert MLP(32, dropout=0.5).config["dropout"] == 0.5
+    assert MLP(32).config["residual"] == "add"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"norm": "pree"}, {"residual": "gat"}, {"position": "rope"}, {"dropout": 1.5}]
+)
+def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
+    [key] = wrong
+    with pytest.raises(InputError, match=key):
+        MLP(32, **wrong)
 
 
 def test_no_site_has_a_norm_it_does_not_use() -> None:

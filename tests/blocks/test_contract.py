@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 from torch import Tensor, nn
@@ -19,12 +21,23 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas.blocks.base import Block
 from nas.masks import PaddingMask, SelfAttentionMask
 
-CONF = Path(__file__).resolve().parents[2] / "conf" / "block"
-YAMLS = sorted(str(p.relative_to(CONF).with_suffix("")) for p in CONF.rglob("*.yaml"))
-ENCODER = {"hidden_size": 32, "num_heads": 4}
+CONF = Path(__file__).resolve().parents[2] / "conf"
+YAMLS = sorted(str(p.relative_to(CONF / "block").with_suffix("")) for p in (CONF / "block").rglob("*.yaml"))
+ENCODER = {
+    "hidden_size": 32,
+    "num_heads": 4,
+    "composition": OmegaConf.load(CONF / "encoder" / "base.yaml").composition,
+}
+LONGEST = 300
 TOKENS = 12
-BLIND = {"mixing/fourier"}
+BLIND = {"mixing/fourier", "mixing/hartley"}
 """Blocks whose work torch's counter does not see: it has no rule for Fourier transforms."""
+PARTLY_BLIND = {"mixing/dynamic_conv", "mixing/long_conv"}
+"""The same for a part of their work, which their own tests count: element-wise filters, transforms."""
+BEFORE = {"recursive/skip_add": "recursive/skip_save"}
+"""What has to stand before a block for it to do anything."""
+AS_THE_ORIGINAL = {"padding_takes_places"}
+"""Arguments that reproduce numbers in which padding does reach real tokens."""
 
 
 class Chain(nn.Module):
@@ -46,8 +59,10 @@ class Chain(nn.Module):
 
 @cache
 def node(yaml: str) -> dict[str, Any]:
-    config = OmegaConf.create({"encoder": ENCODER, "block": OmegaConf.load(CONF / f"{yaml}.yaml")})
-    return OmegaConf.to_container(config.block, resolve=True)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        block = compose(overrides=[f"+block@block={yaml}"]).block
+    around = {"encoder": ENCODER}
+    return OmegaConf.to_container(OmegaConf.create({**around, "block": block}).block, resolve=True)
 
 
 def class_of(yaml: str) -> type[Block]:
@@ -56,21 +71,42 @@ def class_of(yaml: str) -> type[Block]:
 
 def make(yaml: str, **changes: Any) -> Block:
     made = instantiate(node(yaml))
+    if "max_seq_length" in node(yaml):  # null in the YAML: a scaffold tells a block the embedding's
+        changes = {"max_seq_length": LONGEST, **changes}
     return made(**changes) if node(yaml)["_partial_"] else made
 
 
 def build(case: str, **changes: Any) -> Chain:
     """Build the block of ``case``; ``x2`` after the name makes a pair, told about its states."""
     torch.manual_seed(0)
+    chain = _chain(case, **changes)
+    with torch.no_grad():  # a weight that starts at 0 (ReZero, LayerScale) hides what it multiplies
+        for parameter in chain.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    return chain
+
+
+def _chain(case: str, **changes: Any) -> Chain:
     yaml = case.removesuffix(" x2")
-    if " x2" not in case:
-        return Chain(make(yaml, **changes))
     tells = "has_state" in node(yaml)
-    given = [{"has_state": False}, {"has_state": True}] if tells else [{}, {}]
-    return Chain(*(make(yaml, **changes, **g) for g in given))
+    pair: list[dict[str, Any]] = [{"has_state": False}, {"has_state": True}] if tells else [{}, {}]
+    blocks = [make(yaml, **changes, **given) for given in (pair if " x2" in case else [{}])]
+    before = [make(BEFORE[yaml]) for _ in blocks] if yaml in BEFORE else []
+    return Chain(*before, *blocks)
 
 
-CASES = YAMLS + [f"{y} x2" for y in YAMLS if class_of(y).recursive]
+def is_recursive(yaml: str) -> bool:
+    """Return whether a block takes a state; a wrapper does if a block inside does."""
+    with torch.device("meta"):
+        return make(yaml).recursive
+
+
+RECURSIVE = {yaml for yaml in YAMLS if is_recursive(yaml)}
+CASES = YAMLS + [f"{yaml} x2" for yaml in YAMLS if yaml in RECURSIVE]
+
+
+def learns(chain: Chain) -> bool:
+    return any(True for _ in chain.parameters())
 
 
 def batch(tokens: int = TOKENS, rows: int = 3) -> Tensor:
@@ -95,11 +131,20 @@ def close(actual: Tensor, expected: Tensor, tolerance: float = 2e-5) -> None:
     torch.testing.assert_close(actual, expected, atol=tolerance, rtol=tolerance)
 
 
+def hints(cls: type) -> dict[str, Any]:
+    """Return the annotation of every argument that ``cls`` takes, inherited ones included."""
+    found: dict[str, Any] = {}
+    for parent in reversed(cls.__mro__):
+        if "__init__" in vars(parent) and issubclass(parent, Block):
+            found |= get_type_hints(parent.__init__)
+    return {name: found[name] for name in inspect.signature(cls).parameters}
+
+
 def variations(yaml: str) -> list[dict[str, Any]]:
     """Return every other choice that the constructor's annotations offer, one at a time."""
     changes: list[dict[str, Any]] = []
-    for name, hint in get_type_hints(class_of(yaml).__init__).items():
-        if name not in node(yaml) or name == "has_state":
+    for name, hint in hints(class_of(yaml)).items():
+        if name not in node(yaml) or name == "has_state" or name in AS_THE_ORIGINAL:
             continue
         if get_origin(hint) is Literal:
             changes += [{name: choice} for choice in get_args(hint) if choice != node(yaml)[name]]
@@ -121,12 +166,12 @@ def counted_flops(chain: Chain, data: Tensor, mask: Tensor) -> float:
 def test_yaml_lists_every_argument_with_its_type(yaml: str) -> None:
     settings = {k: v for k, v in node(yaml).items() if k not in ("_target_", "_partial_")}
     parameters = inspect.signature(class_of(yaml)).parameters
-    assert list(settings) == list(parameters)
+    assert set(settings) == set(parameters)
     for name, parameter in parameters.items():
         default = parameter.default
         if default is not inspect.Parameter.empty:
             assert type(settings[name]) is type(default), name
-    assert (CONF / f"{yaml}.yaml").read_text().startswith("# ")
+    assert (CONF / "block" / f"{yaml}.yaml").read_text().startswith("# ")
 
 
 @pytest.mark.parametrize("yaml", YAMLS)
@@ -134,7 +179,7 @@ def test_place_name_and_config(yaml: str) -> None:
     block = make(yaml)
     assert type(block).__module__.startswith("nas.blocks.")
     assert yaml.split("/")[0] == block.role
-    assert block.label.isalnum()
+    assert re.fullmatch(r"\w+(\(.*\))?", block.label)
     assert type(block)(**block.config).label == block.label
 
 
@@ -187,7 +232,8 @@ def test_rows_of_padding_stay_finite(case: str, tokens: int) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_every_parameter_gets_a_gradient(case: str) -> None:
     chain, data = build(case), batch()
-    (chain(data, padding()) * torch.randn_like(data)).sum().backward() if case != "none" else None
+    if learns(chain):
+        (chain(data, padding()) * torch.randn_like(data)).sum().backward()
     for name, parameter in chain.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -217,12 +263,12 @@ def test_dropout_is_for_training_and_evaluation_is_deterministic(case: str) -> N
 @pytest.mark.parametrize("tokens", [32, 63, 300])
 @pytest.mark.parametrize("case", CASES)
 def test_predicted_flops_are_the_counted_ones(case: str, tokens: int) -> None:
-    chain, data = build(case).eval(), batch(tokens)
+    chain, data = build(case).eval(), batch(tokens, rows=1)
     predicted = sum(block.flops_per_token(tokens) for block in chain.blocks)
-    counted = counted_flops(chain, data, torch.ones(3, tokens))
-    if case in BLIND:
-        assert counted == 0
-        assert predicted > 0
+    counted = counted_flops(chain, data, torch.ones(1, tokens))
+    if case in BLIND | PARTLY_BLIND:
+        assert (counted == 0) == (case in BLIND)
+        assert predicted >= max(counted, 1)
     else:
         assert predicted == pytest.approx(counted, rel=0.02)
 
@@ -234,7 +280,7 @@ def test_bf16_autocast_is_near_float32(case: str) -> None:
         out = chain(data, mask)
     assert out.dtype == torch.float32
     close(out, chain(data, mask), tolerance=0.05)
-    if case != "none":
+    if learns(chain):
         out.sum().backward()
     assert all(p.grad.isfinite().all() for p in chain.parameters())
 
@@ -244,20 +290,22 @@ def test_every_choice_keeps_the_contract(yaml: str) -> None:
     data, mask = batch(70), padding(70)
     changed = torch.where(mask[..., None] == 1, data, 50 * torch.randn_like(data))
     for change in variations(yaml):
-        chain = build(f"{yaml} x2" if class_of(yaml).recursive else yaml, **change)
+        chain = build(f"{yaml} x2" if yaml in RECURSIVE else yaml, **change)
         out = chain(data, mask)
         with torch.autocast("cpu", torch.bfloat16):
             close(chain(data, mask), out, tolerance=0.1)
         close(chain(changed, mask)[mask == 1], out[mask == 1])
-        (out * torch.randn_like(out)).sum().backward()
+        if learns(chain):
+            (out * torch.randn_like(out)).sum().backward()
         for name, parameter in chain.named_parameters():
             assert parameter.grad is not None, (change, name)
             assert parameter.grad.any(), (change, name)
         predicted = sum(block.flops_per_token(70) for block in chain.blocks)
-        counted = counted_flops(chain, data, mask)
-        assert yaml in BLIND or predicted == pytest.approx(counted, rel=0.02), change
+        counted = counted_flops(chain, data[:1], mask[:1])
+        assert yaml in BLIND | PARTLY_BLIND or predicted == pytest.approx(counted, rel=0.02), change
 
 
+@pytest.mark.slow  # a graph for each block: minutes in all
 @pytest.mark.parametrize("case", CASES)
 def test_compiles_in_one_graph(case: str) -> None:
     torch._dynamo.reset()
@@ -267,6 +315,7 @@ def test_compiles_in_one_graph(case: str) -> None:
         close(compiled(data, form), chain(data, form))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_exports_for_any_batch_and_length(case: str) -> None:
     chain, data, mask = build(case).eval(), batch(70), padding(70)
@@ -275,6 +324,23 @@ def test_exports_for_any_batch_and_length(case: str) -> None:
     close(exported(data, mask), chain(data, mask))
     shorter, its_mask = batch(17, rows=2), padding(17, rows=2)
     close(exported(shorter, its_mask), chain(shorter, its_mask))
+
+
+@pytest.mark.parametrize("yaml", [y for y in YAMLS if "causal" in node(y)])
+def test_causal_leaks_nothing_from_later_tokens(yaml: str) -> None:
+    chain = build(yaml, causal=True).eval()
+    data, mask = batch(70), torch.ones(3, 70)
+    changed = torch.cat([data[:, :40], 50 * torch.randn_like(data[:, 40:])], dim=1)
+    close(chain(changed, mask)[:, :40], chain(data, mask)[:, :40])
+    assert not torch.allclose(build(yaml)(changed, mask)[:, :40], build(yaml)(data, mask)[:, :40])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_runs_on_the_meta_device(case: str) -> None:
+    with torch.device("meta"):
+        chain = _chain(case)
+        out = chain(torch.empty(2, TOKENS, 32), torch.ones(2, TOKENS))
+    assert out.shape == (2, TOKENS, 32)
 
 
 def test_fourier_cost_is_the_customary_count() -> None:

@@ -140,7 +140,7 @@ def test_an_interrupt_stops_a_grid(command: Any) -> None:
 def test_help(shell: Any, tmp_path: Path) -> None:
     for name, words in [
         ("nas-train", ["encoder: albert, base, bert", "sweep: layer_choice", "hidden_size: 64"]),
-        ("nas-search", ["sampler: random, tpe", "n_trials: 24"]),
+        ("nas-search", ["sampler: auto, evolution", "n_trials: 24"]),
         ("nas-report", ["study: ???"]),
     ]:
         outcome = shell(name, "--help", folder=tmp_path)

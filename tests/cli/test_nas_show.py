@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
 import nas
 from nas.cli.app import DONE
-from nas.cli.show import describe, show, show_json
+from nas.cli.show import describe, read_flags, show, show_json
 from nas.config.compose import compose
+from nas.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("task=mqar", "encoder.hidden_size=16")
 
 
-@pytest.mark.parametrize("preset", ["bert", "albert", "modernbert", "fnet", "reuse", "hybrid"])
+PRESETS = sorted(p.stem for p in (ROOT / "conf" / "encoder").glob("*.yaml") if p.stem != "base")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
 def test_json_has_the_built_encoders_parameters(preset: str, command: Any) -> None:
     outcome = command("train", show_json, f"encoder={preset}", *SMALL)
     assert outcome.code == DONE, outcome.err
@@ -43,6 +50,43 @@ def test_the_table_names_recursive_blocks(command: Any) -> None:
     assert "recursive" in outcome.out
     rows = [line for line in outcome.out.splitlines() if "reuse" in line]
     assert rows
+
+
+def test_blocks_inside_a_block_are_branches(command: Any) -> None:
+    loop = ("encoder.hidden_cls=[loop,attn]",)
+    outcome = command("train", show, *loop, *SMALL)
+    assert outcome.code == DONE, outcome.err
+    assert "│ ├─ mha " in outcome.out
+    assert "│ └─ mlp " in outcome.out
+    assert "runs 3 times" in outcome.out
+    described = json.loads(command("train", show_json, *loop, *SMALL).out)["slots"][0]
+    assert [block["label"] for block in described["inner"]] == ["mha", "mlp"]
+    assert (described["num_loops"], described["layout"]) == (3, "sequence")
+    assert described["parameters"] == sum(block["parameters"] for block in described["inner"])
+
+
+def test_the_drawing_is_written_where_it_is_wanted(command: Any, tmp_path: Path) -> None:
+    for flag in (["--svg", "e.svg"], ["--svg=e.svg"]):
+        action, rest = read_flags([*flag, *SMALL])
+        outcome = command("train", action, *rest)
+        assert outcome.code == DONE, outcome.err
+        assert outcome.err.split() == ["drawing:", str(tmp_path / "e.svg")]
+        assert ElementTree.parse(tmp_path / "e.svg").getroot().tag.endswith("svg")
+        (tmp_path / "e.svg").unlink()
+
+
+@pytest.mark.parametrize("flags", [["--svg"], ["--svg="], ["--svg", "--json"], ["--svg", "encoder=bert"]])
+def test_a_drawing_needs_a_file(flags: list[str]) -> None:
+    with pytest.raises(InputError, match=r"must name a file such as encoder.svg"):
+        read_flags(flags)
+
+
+def test_wrong_input_is_told_in_one_line(command: Any, shell: Any, tmp_path: Path) -> None:
+    action, rest = read_flags(["--svg", "nowhere/e.svg", *SMALL])
+    outcome = command("train", action, *rest)
+    assert (outcome.code, outcome.err) == (2, "error: --svg nowhere/e.svg: there is no folder nowhere\n")
+    told = shell("nas-show", "--svg", folder=tmp_path)
+    assert (told.code, told.out, len(told.err.splitlines())) == (2, "", 1)
 
 
 def test_nothing_is_left_behind(command: Any, tmp_path: Any) -> None:

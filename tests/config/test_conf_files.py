@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose as hydra_compose
 from omegaconf import OmegaConf
 
-from nas.config.compose import compose, group_options, hydra_loaded
+from nas.config.compose import Kind, compose, group_options, hydra_loaded
 from nas.config.signatures import Annotation, signature_of
 from nas.config.types import allowed, fits
 
@@ -17,8 +18,8 @@ FILES = sorted([*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "sweeps").rglob("*.ya
 REQUIRED = {"corpus=text": ["corpus.path=x"], "corpus=hub": ["corpus.name=x"]}
 ABSTRACT = {"encoder=base"}
 """Not choices of their own: other files of the group build on them."""
-SEARCH = {"sampler", "storage"}
-"""Groups that only a search has."""
+KIND: dict[str, Kind] = {"sampler": "search", "storage": "search", "bench": "bench"}
+"""Groups that a run does not have, and whose they are."""
 
 
 def name(path: Path) -> str:
@@ -37,7 +38,9 @@ def options() -> list[str]:
     with hydra_loaded():
         groups = group_options()
     flat = [f"{group}={option}" for group, names in groups.items() for option in names]
-    return sorted(o for o in flat if "=" in o and not o.startswith("block") and o not in ABSTRACT)
+    return sorted(
+        o for o in flat if "=" in o and not o.startswith(("block", "composition")) and o not in ABSTRACT
+    )
 
 
 def blocks() -> list[str]:
@@ -53,18 +56,29 @@ def test_the_first_line_says_what_it_is(path: Path) -> None:
     assert said.rstrip().endswith((".", "?")) or ":" in said
 
 
+def composed(path: Path) -> dict[str, Any]:
+    """Return a file's values with those of its defaults list, links left as they are."""
+    if "defaults" not in plain(path):
+        return plain(path)
+    group, option = path.relative_to(ROOT / "conf").parts[0], path.relative_to(ROOT / "conf").with_suffix("")
+    with hydra_loaded():
+        node = hydra_compose(overrides=[f"+{group}@node={'/'.join(option.parts[1:])}"]).node
+    values: dict[str, Any] = OmegaConf.to_container(node)  # type: ignore[assignment]
+    return values
+
+
 @pytest.mark.parametrize("path", WITH_TARGET, ids=name)
 def test_keys_are_the_constructors_arguments(path: Path) -> None:
-    values = plain(path)
+    values = composed(path)
     signature = signature_of(values["_target_"])
     assert signature is not None
     assert not signature.open
-    assert values.keys() - {"_target_", "_partial_", "defaults"} == set(signature.parameters)
+    assert values.keys() - {"_target_", "_partial_"} == set(signature.parameters)
 
 
 @pytest.mark.parametrize("path", WITH_TARGET, ids=name)
 def test_values_fit_the_annotations(path: Path) -> None:
-    values = plain(path)
+    values = composed(path)
     signature = signature_of(values["_target_"])
     assert signature is not None
     for key, annotation in signature.parameters.items():
@@ -77,7 +91,7 @@ def test_values_fit_the_annotations(path: Path) -> None:
 @pytest.mark.parametrize("option", options())
 def test_every_choice_composes(option: str) -> None:
     group = option.split("=")[0]
-    composed = compose("search" if group in SEARCH else "train", [option, *REQUIRED.get(option, [])])
+    composed = compose(KIND.get(group, "train"), [option, *REQUIRED.get(option, [])])
     assert composed.choices[group] == option.split("=")[1]
     assert composed.values()["seed"] == 0
 

@@ -12,7 +12,7 @@ from nas.config.build import build
 from nas.config.compose import Composed, Kind, compose, parse, with_values
 from nas.errors import InputError
 
-POOL = "['attn', 'conv', 'ffn', 'fourier', 'layer', 'local', 'mlp', 'none', 'reuse']"
+POOL = "['attn', 'conv', 'ffn', 'fourier', 'layer', 'local', 'loop', 'mlp', 'none', 'reuse', 'ssm']"
 KEYS = (
     "['corpus', 'embedding', 'encoder', 'mask', 'optimizer', 'paths', 'schedule', 'seed', 'study', 'task', "
     "'tokenizer', 'tracker', 'trainer']"
@@ -56,16 +56,22 @@ EXACT = {
     "did you mean 'bf16'?",
     "trainer.evaluate_at=0.5": "trainer.evaluate_at=0.5 must be a list of numbers or null",
     "trainer.evaluate_at=[a]": "trainer.evaluate_at=['a'] must be a list of numbers or null",
-    "embedding.position=rope": "embedding.position='rope' must be one of ['learned', 'none']; "
+    "embedding.position=rope": "embedding.position='rope' must be one of ['learned', 'sinusoid', 'none']; "
     "did you mean 'none'?",
     "encoder.blocks.attn.norm=pree": "encoder.blocks.attn.norm='pree' must be one of "
-    "['pre', 'post', 'sandwich']; did you mean 'pre'?",
+    "['pre', 'post', 'sandwich', 'none']; did you mean 'pre'?",
+    "encoder.composition.norm=pree": "encoder.composition.norm='pree' must be one of "
+    "['pre', 'post', 'sandwich', 'none']; did you mean 'pre'?",
+    "encoder.composition.nrom=pre": "encoder.composition.nrom is not a key; did you mean "
+    "'encoder.composition.norm'?",
+    "+block@encoder.blocks.loop=recursive/loop": "'+block@encoder.blocks.loop=recursive/loop': "
+    "encoder.blocks.loop is there already: leave the + out to replace it",
     "encoder.blocks.attn._partial_=3": "encoder.blocks.attn._partial_=3 must be true (a fresh one) or "
     "false (one, shared)",
     "task.corpus=x": "task.corpus='x' must be a node with _target_",
     "task.corpus=null": "task.corpus=None must be a node with _target_",
     "~task._target_": "task={...} must be a node with _target_",
-    "encoder.hidden_size=${encoder.num_head}": "encoder.hidden_size: "
+    "encoder.hidden_size=${encoder.num_head}": "embedding.hidden_size: "
     "Interpolation key 'encoder.num_head' not found",
     # slots and the pool
     "encoder.hidden_cls.2=fnn": f"encoder.hidden_cls.2='fnn' is not in encoder.blocks {POOL}; "
@@ -136,7 +142,8 @@ def test_one_mistake_names_what_to_do(override: str, parts: list[str]) -> None:
     ("override", "told"),
     [
         ("n_trials=x", "n_trials='x' must be an integer"),
-        ("sampler=tpee", "sampler='tpee' is not one of ['random', 'tpe']; did you mean 'tpe'?"),
+        ("sampler=tpee", "sampler='tpee' is not one of "
+            "['auto', 'evolution', 'local_search', 'nsga2', 'random', 'tpe']; did you mean 'tpe'?"),
         ("direction=min", "direction='min' must be one of ['minimize', 'maximize'] or null; "
             "did you mean 'minimize'?"),
         ("pruner.reduction_factor=x", "pruner.reduction_factor='x' must be an integer"),
@@ -171,7 +178,8 @@ def test_all_that_cannot_be_read_is_told_together() -> None:
 
 def test_a_node_for_another_class_is_one_mistake() -> None:
     [told] = mistakes("encoder.blocks.attn._target_=nas.blocks.none.NoBlock")
-    assert told.startswith("encoder.blocks.attn has keys that its _target_ does not take: ['hidden_size'")
+    assert told.startswith("encoder.blocks.attn has keys that its _target_ does not take: [")
+    assert "'hidden_size'" in told
 
 
 def test_mistakes_are_told_quickly() -> None:

@@ -127,7 +127,8 @@ def test_another_question_under_the_same_name_is_refused(
     lines = capsys.readouterr().err.splitlines()
     assert code == 2
     assert len(lines) == 1
-    assert f"was made with {named}" in lines[0]
+    assert "was made with " in lines[0]
+    assert named in lines[0]
     assert "study=" in lines[0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nas.config.build import build
-from nas.cost import describe
+from nas.costs.describe import describe
 from nas.search.worker import trial_key
 
 BASE = ("task=mqar", "task.seq_length=16", "encoder.hidden_size=16", "encoder.num_heads=2", "tracker=none",

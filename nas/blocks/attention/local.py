@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.blocks.attention.kernel import attend, repeat_heads
-from nas.blocks.attention.mha import MultiHeadAttention, Position
-from nas.blocks.base import NormSite, Role
-from nas.blocks.norms import NormType
+from nas.blocks.attention.flex import attend_flex, flex_fits
+from nas.blocks.attention.mha import AttentionSettings, MultiHeadAttention
+from nas.blocks.attention.softmax import Band, add_biases, attend, hide, repeat_heads
+from nas.blocks.base import Role
 from nas.errors import check_positive
 from nas.masks import attention_bias
 
@@ -22,7 +22,7 @@ CHUNKED_FROM = 256
 
 
 class LocalAttention(MultiHeadAttention):
-    """`MultiHeadAttention` in which token t sees tokens t - window to t + window.
+    """`MultiHeadAttention` in which token t sees tokens t - window to t + window, or to t if causal.
 
     The sliding window of Longformer (Beltagy et al. 2020, arXiv 2004.05150). Differences: no
     global tokens, no dilation, one set of projections; ``window`` counts the tokens to each side
@@ -32,7 +32,7 @@ class LocalAttention(MultiHeadAttention):
         hidden_size: D.
         num_heads: H.
         window: how many tokens to each side are seen.
-        num_kv_heads: see `MultiHeadAttention`, as are all others.
+        **settings: see `MultiHeadAttention`.
 
     Raises:
         InputError: see `MultiHeadAttention`; ``window`` is not positive.
@@ -46,33 +46,9 @@ class LocalAttention(MultiHeadAttention):
         num_heads: int,
         *,
         window: int = 16,
-        num_kv_heads: int | None = None,
-        head_size: int | None = None,
-        position: Position = "rope",
-        rope_theta: float = 10000.0,
-        qk_norm: bool = False,
-        bias: bool = False,
-        attention_dropout: float = 0.0,
-        norm: NormSite = "pre",
-        norm_type: NormType = "layer",
-        norm_epsilon: float = 1e-6,
-        dropout: float = 0.0,
+        **settings: Unpack[AttentionSettings],
     ) -> None:
-        super().__init__(
-            hidden_size,
-            num_heads,
-            num_kv_heads=num_kv_heads,
-            head_size=head_size,
-            position=position,
-            rope_theta=rope_theta,
-            qk_norm=qk_norm,
-            bias=bias,
-            attention_dropout=attention_dropout,
-            norm=norm,
-            norm_type=norm_type,
-            norm_epsilon=norm_epsilon,
-            dropout=dropout,
-        )
+        super().__init__(hidden_size, num_heads, **settings)
         check_positive(window=window)
         self.window = window
 
@@ -81,50 +57,46 @@ class LocalAttention(MultiHeadAttention):
         """Always ``local``, whatever the number of key heads."""
         return "local"
 
-    def flops_per_token(self, seq_length: int) -> float:
-        """Return what is computed: all keys in short sequences, a chunk and two windows in long ones."""
+    def mix_flops(self, seq_length: int) -> float:
+        """Return what is computed: all keys in short sequences, a chunk and its windows in long ones."""
         keys: float = seq_length
         if self._chunked(seq_length):
-            padded = -(-seq_length // self._chunk) * self._chunk
-            keys = (self._chunk + 2 * self.window) * padded / seq_length
+            chunks = self._chunks(seq_length)
+            keys = chunks.keys * (seq_length + chunks.extra) / seq_length
         return self._projection_flops() + self._attention_flops(keys)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None) -> Tensor:
-        bias, dropout = attention_bias(attention_mask, query.dtype), self._dropout_now()
-        if torch.compiler.is_exporting() or not self._chunked(query.shape[2]):
-            return attend_banded(query, key, value, bias, self.window, dropout)
+        tokens, band = query.shape[2], self._band
+        if flex_fits(query, attention_mask, self._dropout_now()):
+            return attend_flex(query, key, value, attention_mask, self.positions, band, self.soft_cap)
+        settings: dict[str, Any] = {"dropout": self._dropout_now(), "soft_cap": self.soft_cap}
+        if torch.compiler.is_exporting() or not self._chunked(tokens) or key.shape[2] != tokens:
+            bias = self._bias(query, key, attention_mask)
+            return attend_banded(query, key, value, bias, band, **settings)
+        chunks = self._chunks(tokens)
+        near = self.positions.bias(chunks.size, chunks.keys, query.device, first_key=-band.before)
+        near = None if near is None else near.to(query.dtype)
+        mask_bias = attention_bias(attention_mask, query.dtype)
         key, value = repeat_heads(key, self.num_heads), repeat_heads(value, self.num_heads)
-        return attend_chunked(
-            query, key, value, bias, Chunks(query.shape[2], self._chunk, self.window), dropout
-        )
+        return attend_chunked(query, key, value, mask_bias, chunks, near, **settings)
 
     @property
-    def _chunk(self) -> int:
-        return max(CHUNK, self.window)
+    def _band(self) -> Band:
+        return Band(self.window, 0 if self.causal else self.window)
+
+    def _chunks(self, tokens: int) -> Chunks:
+        return Chunks(tokens, max(CHUNK, self.window), self._band)
 
     def _chunked(self, tokens: int) -> bool:
         return tokens >= max(CHUNKED_FROM, 4 * self.window)
 
 
-def attend_banded(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, window: int, dropout: float
-) -> Tensor:
-    """Compute all T x T scores and hide those outside the band; shapes as in `attend`.
-
-    Keys outside the band are excluded (-inf, every query sees itself), padding inside it only
-    discouraged (``bias``): a token whose whole window is padding averages its window.
-    """
-    places = torch.arange(query.shape[2], device=query.device)
-    outside = (places[:, None] - places).abs() > window
-    return attend(query, key, value, _hide(bias, outside, query.dtype), dropout)
-
-
 class Chunks(NamedTuple):
-    """T tokens cut into N chunks of queries; each sees its own keys and a window to both sides."""
+    """T tokens cut into N chunks of queries; each sees its own keys and those around it."""
 
     tokens: int
     size: int
-    window: int
+    band: Band
 
     @property
     def extra(self) -> int:
@@ -134,27 +106,47 @@ class Chunks(NamedTuple):
     @property
     def keys(self) -> int:
         """How many keys a chunk sees: S."""
-        return self.size + 2 * self.window
+        return self.size + sum(self.band)
 
     def pad(self) -> tuple[int, int]:
         """Return how many keys to add before the first and after the last."""
-        return self.window, self.window + self.extra
+        return self.band.before, self.band.after + self.extra
+
+
+def attend_banded(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, band: Band, **settings: Any
+) -> Tensor:
+    """Compute all T x S scores and hide those outside the band; shapes and settings as in `attend`.
+
+    Keys outside the band are excluded (every query sees itself), padding inside it only
+    discouraged (``bias``): a token whose whole window is padding averages its window.
+    """
+    places = torch.arange(max(query.shape[2], key.shape[2]), device=query.device)
+    outside = band.hides(places[: key.shape[2]] - places[: query.shape[2], None])
+    return attend(query, key, value, hide(bias, outside[None, None], query.dtype), **settings)
 
 
 def attend_chunked(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, chunks: Chunks, dropout: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    chunks: Chunks,
+    near: Tensor | None = None,
+    **settings: Any,
 ) -> Tensor:
     """Compute the same as `attend_banded`, chunk by chunk.
 
-    Shapes: query, key and value [B, H, T, K]; bias [B, 1, 1, T], [B, 1, T, T] or None.
+    Shapes: query, key and value [B, H, T, K]; bias [B, 1, 1, T], [B, 1, T, T] or None; ``near``,
+    what places add, is the same for every chunk: [1, H, chunk, S] or None.
     """
     batch, heads, tokens, head_size = query.shape
     query = F.pad(query, (0, 0, 0, chunks.extra)).view(batch, heads, -1, chunks.size, head_size)
     query = query.transpose(1, 2).flatten(0, 1)
     key, value = _cut_keys(key, chunks), _cut_keys(value, chunks)
-    hidden = _hide(_cut_bias(bias, chunks), _outside(chunks, key.device), key.dtype)
+    hidden = hide(add_biases(_cut_bias(bias, chunks), near), _outside(chunks, key.device), key.dtype)
     hidden = hidden.expand(batch, -1, -1, -1, -1).flatten(0, 1)
-    out = attend(query, key, value, hidden, dropout).view(batch, -1, heads, chunks.size, head_size)
+    out = attend(query, key, value, hidden, **settings).view(batch, -1, heads, chunks.size, head_size)
     return out.transpose(1, 2).flatten(2, 3)[:, :, :tokens]
 
 
@@ -166,8 +158,8 @@ def _cut_keys(x: Tensor, chunks: Chunks) -> Tensor:
 
 def _outside(chunks: Chunks, device: torch.device) -> Tensor:
     """Return which keys a chunk's queries must not see, [N, 1, chunk, S] booleans."""
-    query = torch.arange(chunks.size, device=device)[:, None] + chunks.window
-    far = (query - torch.arange(chunks.keys, device=device)).abs() > chunks.window
+    query = torch.arange(chunks.size, device=device)[:, None] + chunks.band.before
+    far = chunks.band.hides(torch.arange(chunks.keys, device=device) - query)
     before, after = chunks.pad()
     place = torch.arange(-before, chunks.tokens + after, device=device).unfold(0, chunks.keys, chunks.size)
     missing = (place < 0) | (place >= chunks.tokens)
@@ -185,14 +177,3 @@ def _cut_bias(bias: Tensor | None, chunks: Chunks) -> Tensor | None:
     every = padded.unfold(2, chunks.size, chunks.size).unfold(3, chunks.keys, chunks.size)
     own: Tensor = every.diagonal(dim1=2, dim2=3)  # of [B, 1, N, N, chunk, S]: [B, 1, chunk, S, N]
     return own.permute(0, 4, 1, 2, 3)
-
-
-def _hide(bias: Tensor | None, outside: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the bias with the lowest number where ``outside`` is true.
-
-    It is far below a masked key's bias, so that even a window of padding outweighs what lies outside;
-    -inf would make the fused kernel's gradients NaN there.
-    """
-    if bias is None:
-        bias = torch.zeros((), dtype=dtype, device=outside.device)
-    return bias.masked_fill(outside, torch.finfo(dtype).min)

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Unpack
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.blocks.attention.kernel import attend, merge_heads, split_heads
-from nas.blocks.base import NormSite, ResidualBlock, Role
-from nas.blocks.norms import NormType, RMSNorm
-from nas.blocks.positions import rotate
-from nas.errors import InputError, check_choice, check_positive, check_probability
+from nas.blocks.attention.flex import attend_flex, flex_fits
+from nas.blocks.attention.softmax import (
+    Band,
+    add_biases,
+    attend,
+    attention_scores,
+    hide_later,
+    merge_heads,
+    repeat_heads,
+    split_heads,
+)
+from nas.blocks.base import Framing, ResidualBlock, Role
+from nas.blocks.norms import RMSNorm
+from nas.blocks.positions.choose import SETTINGS_OF, AttentionPosition, make_positions
+from nas.errors import InputError, check_positive, check_probability
 from nas.masks import attention_bias
 
-Position = Literal["rope", "none"]
+
+class AttentionSettings(Framing, total=False):
+    """The arguments of `MultiHeadAttention` that its subclasses pass on."""
+
+    num_kv_heads: int | None
+    head_size: int | None
+    position: AttentionPosition
+    rope_theta: float
+    t5_buckets: int
+    t5_max_distance: int
+    causal: bool
+    qk_norm: bool
+    soft_cap: float | None
+    bias: bool
+    attention_dropout: float
 
 
 class MultiHeadAttention(ResidualBlock):
@@ -22,20 +48,28 @@ class MultiHeadAttention(ResidualBlock):
     Vaswani et al. 2017 (arXiv 1706.03762); one key head for all queries is multi-query attention
     (Shazeer 2019, arXiv 1911.02150), some are grouped-query attention (Ainslie et al. 2023, arXiv
     2305.13245). Differences: query, key and value are one projection (``qkv``, in that order);
-    queries may be turned (RoPE) and normalised (RMSNorm per head, after Henry et al. 2020, arXiv
-    2010.04245, with their learnt scale left to the norm's weights).
+    places enter by `nas.blocks.positions`; queries and keys may be normalised (RMSNorm per head,
+    after Henry et al. 2020, arXiv 2010.04245, with their learnt scale left to the norm's weights),
+    and scores soft-capped (Gemma 2, arXiv 2408.00118).
+
+    A subclass that weighs otherwise overrides `_attend`; `_scores` has all that these settings say.
 
     Args:
         hidden_size: D.
         num_heads: H.
-        num_kv_heads: key and value heads; null: H; 1: multi-query.
+        num_kv_heads: key and value heads, G; null: H; 1: multi-query.
         head_size: K; null: D / H.
-        position: ``rope`` turns queries and keys by their place; ``none`` leaves order unseen.
+        position: ``rope`` turns queries and keys by their place, ``alibi`` and ``t5`` add a bias by
+            distance to the scores, ``sinusoid`` adds the place to what queries and keys read,
+            ``none`` leaves order unseen.
         rope_theta: the base of RoPE's angles.
+        t5_buckets: see `T5Bias`, as is ``t5_max_distance``.
+        causal: see no later token.
         qk_norm: normalise queries and keys before their product.
+        soft_cap: bound scores smoothly to this size; null: not.
         bias: of both projections.
         attention_dropout: applied to the weights.
-        norm: see `ResidualBlock`, as are ``norm_type``, ``norm_epsilon`` and ``dropout``.
+        **framing: see `ResidualBlock`.
 
     Raises:
         InputError: heads do not divide the hidden size or each other, or RoPE meets an odd K.
@@ -50,42 +84,45 @@ class MultiHeadAttention(ResidualBlock):
         *,
         num_kv_heads: int | None = None,
         head_size: int | None = None,
-        position: Position = "rope",
+        position: AttentionPosition = "rope",
         rope_theta: float = 10000.0,
+        t5_buckets: int = 32,
+        t5_max_distance: int = 128,
+        causal: bool = False,
         qk_norm: bool = False,
+        soft_cap: float | None = None,
         bias: bool = False,
         attention_dropout: float = 0.0,
-        norm: NormSite = "pre",
-        norm_type: NormType = "layer",
-        norm_epsilon: float = 1e-6,
-        dropout: float = 0.0,
+        **framing: Unpack[Framing],
     ) -> None:
-        super().__init__(
-            hidden_size, norm=norm, norm_type=norm_type, norm_epsilon=norm_epsilon, dropout=dropout
-        )
-        check_choice("position", position, get_args(Position))
-        check_positive(rope_theta=rope_theta)
+        super().__init__(hidden_size, **framing)
         check_probability(attention_dropout=attention_dropout)
-        self.num_heads = num_heads
+        check_positive(soft_cap=1 if soft_cap is None else soft_cap)
+        self.num_heads, self.causal, self.soft_cap = num_heads, causal, soft_cap
         self.head_size = size_of_heads(hidden_size, num_heads, head_size)
-        self.num_kv_heads = _groups_of_heads(num_heads, num_kv_heads)
-        if position == "rope" and self.head_size % 2:
-            raise InputError(
-                f"position='rope' turns pairs of features, so head_size={self.head_size} must be even "
-                f"(hidden_size={hidden_size}, num_heads={num_heads})"
-            )
-        self.rope_theta = rope_theta if position == "rope" else None
+        self.num_kv_heads = groups_of_heads(num_heads, num_kv_heads)
+        self.positions = make_positions(
+            position,
+            num_heads,
+            self.head_size,
+            rope_theta=rope_theta,
+            t5_buckets=t5_buckets,
+            t5_max_distance=t5_max_distance,
+            causal=causal,
+        )
         self.attention_dropout = attention_dropout
-        self.qkv = nn.Linear(hidden_size, (num_heads + 2 * self.num_kv_heads) * self.head_size, bias=bias)
-        self.query_norm = RMSNorm(self.head_size, eps=norm_epsilon) if qk_norm else nn.Identity()
-        self.key_norm = RMSNorm(self.head_size, eps=norm_epsilon) if qk_norm else nn.Identity()
+        self.qkv = nn.Linear(hidden_size, sum(self._widths), bias=bias)
+        epsilon = framing.get("norm_epsilon", 1e-6)
+        self.query_norm = RMSNorm(self.head_size, eps=epsilon) if qk_norm else nn.Identity()
+        self.key_norm = RMSNorm(self.head_size, eps=epsilon) if qk_norm else nn.Identity()
         self.output = nn.Linear(num_heads * self.head_size, hidden_size, bias=bias)
 
     def effective_config(self) -> dict[str, Any]:
-        """Leave out RoPE's base where nothing is turned, and name the sizes that were chosen."""
+        """Leave out what other position schemes read, and name the sizes that were chosen."""
         config = super().effective_config()
+        unread = [key for key, scheme in SETTINGS_OF.items() if scheme != config["position"]]
         sizes = {"num_kv_heads": self.num_kv_heads, "head_size": self.head_size}
-        return {**config, **sizes, "rope_theta": self.rope_theta}
+        return {**config, **sizes, **dict.fromkeys(unread)}
 
     @property
     def label(self) -> str:
@@ -94,29 +131,81 @@ class MultiHeadAttention(ResidualBlock):
             return "mha"
         return "mqa" if self.num_kv_heads == 1 else "gqa"
 
-    def flops_per_token(self, seq_length: int) -> float:
+    def mix_flops(self, seq_length: int) -> float:
         """Return the products' cost: projections, scores and averages over all tokens."""
         return self._projection_flops() + self._attention_flops(seq_length)
 
-    def mix(self, data: Tensor, attention_mask: Tensor | None, *state: Tensor) -> Tensor:
-        """Map [B, T, D] to [B, T, D]; the mask is None, [B, T], [B, T, T] or [B, 1, T, T]."""
-        query, key, value = self._project(data)
-        out: Tensor = self.output(merge_heads(self._attend(query, key, value, attention_mask)))
-        return out
+    def mix(
+        self, data: Tensor, attention_mask: Tensor | None, *state: Any, key_value: Tensor | None = None
+    ) -> Any:
+        """Map [B, T, D] to [B, T, D]; the mask is None, [B, S], [B, T, S] or [B, 1, T, S].
 
-    def _project(self, data: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return query [B, H, T, K], key and value [B, G, T, K] in one dtype."""
-        widths = [n * self.head_size for n in (self.num_heads, self.num_kv_heads, self.num_kv_heads)]
-        query, key, value = self.qkv(data).split(widths, dim=-1)
+        ``key_value`` [B, S, D] is what keys and values are made of, if not ``data``.
+        """
+        query, key, value = self._project(data, key_value)
+        return self._merge(self._attend(query, key, value, attention_mask), data)
+
+    @property
+    def _widths(self) -> list[int]:
+        """How many features of ``qkv`` are query, key and value."""
+        return [n * self.head_size for n in (self.num_heads, self.num_kv_heads, self.num_kv_heads)]
+
+    def _project(self, data: Tensor, key_value: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return query [B, H, T, K], key and value [B, G, S, K] in one dtype."""
+        if key_value is None and not self.positions.adds:
+            query, key, value = self.qkv(data).split(self._widths, dim=-1)
+        else:
+            query, key, value = self._project_each(data, data if key_value is None else key_value)
         query = self.query_norm(split_heads(query, self.num_heads))
         key = self.key_norm(split_heads(key, self.num_kv_heads))
-        if self.rope_theta is not None:
-            query, key = rotate(query, key, theta=self.rope_theta)
+        query, key = self.positions.turn(query, key)
         return query, key, split_heads(value, self.num_kv_heads)
 
+    def _project_each(self, data: Tensor, key_value: Tensor) -> list[Tensor]:
+        """Return query [B, T, H * K], key and value [B, S, G * K], which read different things."""
+        read = (self.positions.add(data), self.positions.add(key_value), key_value)
+        weights = torch.split(self.qkv.weight, self._widths)
+        biases = [None] * 3 if self.qkv.bias is None else torch.split(self.qkv.bias, self._widths)
+        return [F.linear(x, weight, bias) for x, weight, bias in zip(read, weights, biases, strict=True)]
+
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """Return [B, H, T, K]; a subclass may see less than every key."""
-        return attend(query, key, value, attention_bias(attention_mask, query.dtype), self._dropout_now())
+        """Return [B, H, T, K]; a subclass may see less than every key, or weigh otherwise."""
+        if self._modifies_scores and flex_fits(query, attention_mask, self._dropout_now()):
+            band = Band(key.shape[2], 0) if self.causal else None
+            return attend_flex(query, key, value, attention_mask, self.positions, band, self.soft_cap)
+        return attend(
+            query,
+            key,
+            value,
+            self._bias(query, key, attention_mask),
+            self._dropout_now(),
+            causal=self.causal,
+            soft_cap=self.soft_cap,
+        )
+
+    @property
+    def _modifies_scores(self) -> bool:
+        """Whether scores are more than a product and a mask, which PyTorch's fused kernels know."""
+        return self.positions.biases or self.soft_cap is not None
+
+    def _scores(self, query: Tensor, key: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Return the scores [B, H, T, S] with all that is added to them, later keys hidden if causal."""
+        bias = self._bias(query, key, attention_mask)
+        if self.causal:
+            bias = hide_later(bias, query, key)
+        return attention_scores(query, repeat_heads(key, self.num_heads), bias, soft_cap=self.soft_cap)
+
+    def _bias(self, query: Tensor, key: Tensor, attention_mask: Tensor | None) -> Tensor | None:
+        """Return what mask and places add to the scores, broadcastable to [B, H, T, S], or None."""
+        by_place = self.positions.bias(query.shape[2], key.shape[2], query.device)
+        if by_place is not None:
+            by_place = by_place.to(query.dtype)
+        return add_biases(attention_bias(attention_mask, query.dtype), by_place)
+
+    def _merge(self, heads: Tensor, data: Tensor) -> Tensor:
+        """Map the heads' averages [B, H, T, K] to [B, T, D]; ``data`` is what queries are made of."""
+        out: Tensor = self.output(merge_heads(heads))
+        return out
 
     def _dropout_now(self) -> float:
         return self.attention_dropout if self.training else 0.0
@@ -144,7 +233,12 @@ def size_of_heads(hidden_size: int, num_heads: int, head_size: int | None = None
     return hidden_size // num_heads
 
 
-def _groups_of_heads(num_heads: int, num_kv_heads: int | None) -> int:
+def groups_of_heads(num_heads: int, num_kv_heads: int | None) -> int:
+    """Return G: ``num_kv_heads``, or H.
+
+    Raises:
+        InputError: it is not positive, or does not divide ``num_heads``.
+    """
     if num_kv_heads is None:
         return num_heads
     check_positive(num_kv_heads=num_kv_heads)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from torch import Tensor, nn
 
 from nas.blocks.activations import Activation, ActivationName, get_activation
-from nas.blocks.base import NormSite, ResidualBlock, Role
-from nas.blocks.norms import NormType
+from nas.blocks.base import Composition, ResidualBlock, Role
 from nas.errors import check_positive, check_probability
 
 _LABELS: dict[str, str] = {
@@ -33,7 +32,7 @@ class GLU(ResidualBlock):
         activation: of the gate.
         bias: of both projections.
         inner_dropout: applied to the product.
-        norm: see `ResidualBlock`, as are ``norm_type``, ``norm_epsilon`` and ``dropout``.
+        **composition: see `ResidualBlock`.
 
     Raises:
         InputError: a size is not positive, or the activation is unknown.
@@ -50,19 +49,14 @@ class GLU(ResidualBlock):
         activation: ActivationName = "silu",
         bias: bool = False,
         inner_dropout: float = 0.0,
-        norm: NormSite = "pre",
-        norm_type: NormType = "layer",
-        norm_epsilon: float = 1e-6,
-        dropout: float = 0.0,
+        **composition: Unpack[Composition],
     ) -> None:
-        super().__init__(
-            hidden_size, norm=norm, norm_type=norm_type, norm_epsilon=norm_epsilon, dropout=dropout
-        )
+        super().__init__(hidden_size, **composition)
         check_positive(ratio=ratio, inner_dim=1 if inner_dim is None else inner_dim)
         check_probability(inner_dropout=inner_dropout)
         inner_dim = inner_dim or max(8, 8 * round(ratio * hidden_size / 8))
         self.activation: Activation = get_activation(activation)
-        self._label = _LABELS[activation]
+        self._label = _LABELS.get(activation, f"{activation.replace('_', '')}glu")
         self.inner = nn.Linear(hidden_size, 2 * inner_dim, bias=bias)
         self.inner_dropout = nn.Dropout(inner_dropout)
         self.output = nn.Linear(inner_dim, hidden_size, bias=bias)
@@ -76,7 +70,7 @@ class GLU(ResidualBlock):
         """By the activation: ``geglu``, ``swiglu``, ``reglu`` or ``relu2glu``."""
         return self._label
 
-    def flops_per_token(self, seq_length: int) -> float:
+    def mix_flops(self, seq_length: int) -> float:
         """Return the cost of the two products."""
         return 6.0 * self.output.in_features * self.output.out_features
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from torch import Tensor, nn
 
 from nas.blocks.activations import Activation, ActivationName, get_activation
-from nas.blocks.base import NormSite, ResidualBlock, Role
-from nas.blocks.norms import NormType
+from nas.blocks.base import Composition, ResidualBlock, Role
 from nas.errors import check_positive, check_probability
 
 
@@ -25,7 +24,7 @@ class MLP(ResidualBlock):
         activation: ``gelu`` is the exact one, ``gelu_tanh`` its approximation.
         bias: of both projections.
         inner_dropout: applied after the activation.
-        norm: see `ResidualBlock`, as are ``norm_type``, ``norm_epsilon`` and ``dropout``.
+        **composition: see `ResidualBlock`.
 
     Raises:
         InputError: a size is not positive, or the activation is unknown.
@@ -42,14 +41,9 @@ class MLP(ResidualBlock):
         activation: ActivationName = "gelu",
         bias: bool = False,
         inner_dropout: float = 0.0,
-        norm: NormSite = "pre",
-        norm_type: NormType = "layer",
-        norm_epsilon: float = 1e-6,
-        dropout: float = 0.0,
+        **composition: Unpack[Composition],
     ) -> None:
-        super().__init__(
-            hidden_size, norm=norm, norm_type=norm_type, norm_epsilon=norm_epsilon, dropout=dropout
-        )
+        super().__init__(hidden_size, **composition)
         check_positive(ratio=ratio, inner_dim=1 if inner_dim is None else inner_dim)
         check_probability(inner_dropout=inner_dropout)
         inner_dim = inner_dim or max(1, round(ratio * hidden_size))
@@ -67,7 +61,7 @@ class MLP(ResidualBlock):
         """Always ``mlp``."""
         return "mlp"
 
-    def flops_per_token(self, seq_length: int) -> float:
+    def mix_flops(self, seq_length: int) -> float:
         """Return the cost of the two products."""
         return 4.0 * self.inner.in_features * self.inner.out_features
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from torch import Tensor, nn
 
-from nas.blocks.base import NormSite, ResidualBlock, Role
-from nas.blocks.norms import NormType
-from nas.errors import InputError, check_positive
+from nas.blocks.base import Composition, ResidualBlock, Role
+from nas.blocks.mixing.short_conv import ShortConv, hide_padding
 from nas.masks import PaddingMask, padding_of
 
 
@@ -22,13 +21,14 @@ class DepthwiseConv(ResidualBlock):
 
     Args:
         hidden_size: D.
-        kernel_size: how many tokens a filter spans; odd, so that it is centred.
+        kernel_size: how many tokens a filter spans; odd if it is centred.
         gate: a gated linear unit before the convolution (twice the input projection).
         bias: of the projections and the convolution.
-        norm: see `ResidualBlock`, as are ``norm_type``, ``norm_epsilon`` and ``dropout``.
+        causal: a filter ends at its token.
+        **composition: see `ResidualBlock`.
 
     Raises:
-        InputError: ``kernel_size`` is even or not positive.
+        InputError: ``kernel_size`` is not positive, or even although centred.
     """
 
     role: ClassVar[Role] = "mixing"
@@ -41,25 +41,13 @@ class DepthwiseConv(ResidualBlock):
         kernel_size: int = 7,
         gate: bool = True,
         bias: bool = False,
-        norm: NormSite = "pre",
-        norm_type: NormType = "layer",
-        norm_epsilon: float = 1e-6,
-        dropout: float = 0.0,
+        causal: bool = False,
+        **composition: Unpack[Composition],
     ) -> None:
-        super().__init__(
-            hidden_size, norm=norm, norm_type=norm_type, norm_epsilon=norm_epsilon, dropout=dropout
-        )
-        check_positive(kernel_size=kernel_size)
-        if kernel_size % 2 == 0:
-            raise InputError(
-                f"kernel_size={kernel_size} must be odd, so that the filter is centred: "
-                f"{kernel_size - 1} or {kernel_size + 1}"
-            )
+        super().__init__(hidden_size, **composition)
         self.input = nn.Linear(hidden_size, hidden_size * (2 if gate else 1), bias=bias)
         self.gate = nn.GLU() if gate else nn.Identity()
-        self.conv = nn.Conv1d(
-            hidden_size, hidden_size, kernel_size, padding=kernel_size // 2, groups=hidden_size, bias=bias
-        )
+        self.conv = ShortConv(hidden_size, kernel_size, bias=bias, causal=causal, key="kernel_size")
         self.output = nn.Linear(hidden_size, hidden_size, bias=bias)
 
     @property
@@ -67,18 +55,14 @@ class DepthwiseConv(ResidualBlock):
         """Always ``conv``."""
         return "conv"
 
-    def flops_per_token(self, seq_length: int) -> float:
+    def mix_flops(self, seq_length: int) -> float:
         """Return the cost of both projections and the filters."""
         hidden_size = self.output.in_features
         products = hidden_size * (self.input.out_features + self.output.out_features)
-        return 2.0 * (products + hidden_size * self.conv.kernel_size[0])
+        return 2.0 * products + self.conv.flops_per_token
 
     def mix(self, data: Tensor, attention_mask: Tensor | None, *state: Tensor) -> Tensor:
         """Map [B, T, D] to [B, T, D]; of the mask, only which tokens are real is used."""
-        features = self.gate(self.input(data))
-        real = padding_of(attention_mask)
-        if real is not None:
-            features = features.masked_fill(~real[..., None], 0.0)
-        mixed = self.conv(features.transpose(1, 2)).transpose(1, 2)
-        out: Tensor = self.output(mixed)
+        features = hide_padding(self.gate(self.input(data)), padding_of(attention_mask))
+        out: Tensor = self.output(self.conv(features))
         return out

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from nas.blocks.base import NormSite, ResidualBlock, Role
-from nas.blocks.norms import NormType
+from nas.blocks.base import Composition, ResidualBlock, Role
+from nas.blocks.mixing.transforms import real_transform
 from nas.masks import PaddingMask, padding_of
 
 
@@ -24,7 +24,7 @@ class FourierMixing(ResidualBlock):
     Args:
         hidden_size: D.
         ortho: divide by sqrt(T * D).
-        norm: see `ResidualBlock`, as are ``norm_type``, ``norm_epsilon`` and ``dropout``.
+        **composition: see `ResidualBlock`.
     """
 
     role: ClassVar[Role] = "mixing"
@@ -35,14 +35,9 @@ class FourierMixing(ResidualBlock):
         hidden_size: int,
         *,
         ortho: bool = True,
-        norm: NormSite = "pre",
-        norm_type: NormType = "layer",
-        norm_epsilon: float = 1e-6,
-        dropout: float = 0.0,
+        **composition: Unpack[Composition],
     ) -> None:
-        super().__init__(
-            hidden_size, norm=norm, norm_type=norm_type, norm_epsilon=norm_epsilon, dropout=dropout
-        )
+        super().__init__(hidden_size, **composition)
         self.hidden_size = hidden_size
         self.ortho = ortho
 
@@ -51,7 +46,7 @@ class FourierMixing(ResidualBlock):
         """Always ``fourier``."""
         return "fourier"
 
-    def flops_per_token(self, seq_length: int) -> float:
+    def mix_flops(self, seq_length: int) -> float:
         """Return a fast transform's ``5 N log2 N`` for N = T D, per token.
 
         It is the customary count; torch's counter does not count Fourier transforms at all.
@@ -67,5 +62,4 @@ class FourierMixing(ResidualBlock):
         if real is not None:
             data = data.masked_fill(~real[..., None], 0.0)
         wide = data.to(torch.promote_types(data.dtype, torch.float32))
-        mixed: Tensor = torch.fft.fft2(wide, norm="ortho" if self.ortho else "backward").real
-        return mixed.to(data.dtype)
+        return real_transform(wide, ortho=self.ortho).to(data.dtype)

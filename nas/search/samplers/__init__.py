@@ -1,1 +1,20 @@
-"""Samplers: Optuna samplers, one file each, usable by any Optuna study."""
+"""Samplers: Optuna samplers, one file each, usable by any Optuna study.
+
+``auto(seed=0)`` is the one to take when nothing is known about the space.
+"""
+
+from __future__ import annotations
+
+from nas.search.samplers.evolution import RegularizedEvolution
+from nas.search.samplers.local_search import LocalSearch
+from nas.search.samplers.nsga2 import NSGA2
+from nas.search.samplers.random import Random
+from nas.search.samplers.surrogate import Surrogate
+from nas.search.samplers.tpe import TPE
+
+__all__ = ["NSGA2", "TPE", "LocalSearch", "Random", "RegularizedEvolution", "Surrogate", "auto"]
+
+
+def auto(seed: int | None = None) -> Surrogate:
+    """Return the default sampler: for one objective or several, for any kind of parameters."""
+    return Surrogate(seed=seed)

@@ -12,10 +12,13 @@ from nas.masks import PaddingMask
 
 
 @pytest.mark.parametrize("gate", [True, False])
-@pytest.mark.parametrize("kernel_size", [1, 3, 7])
-def test_equals_a_loop_over_neighbours(kernel_size: int, gate: bool) -> None:
+@pytest.mark.parametrize(
+    ("kernel_size", "causal"), [(1, False), (3, False), (7, False), (3, True), (4, True)]
+)
+def test_equals_a_loop_over_neighbours(kernel_size: int, causal: bool, gate: bool) -> None:
     torch.manual_seed(0)
-    block = DepthwiseConv(8, kernel_size=kernel_size, gate=gate, bias=True)
+    block = DepthwiseConv(8, kernel_size=kernel_size, gate=gate, bias=True, causal=causal)
+    before = kernel_size - 1 if causal else kernel_size // 2
     data, mask = torch.randn(2, 5, 8), torch.tensor([[1] * 5, [0, 1, 1, 0, 0]])
     features = block.input(block.norm_before(data))
     if gate:
@@ -24,10 +27,7 @@ def test_equals_a_loop_over_neighbours(kernel_size: int, gate: bool) -> None:
     mixed = torch.stack(
         [
             sum(
-                (
-                    block.conv.weight[:, 0, j] * features[:, t + j - kernel_size // 2]
-                    for j in range(kernel_size)
-                ),
+                (block.conv.weight[:, 0, j] * features[:, t + j - before] for j in range(kernel_size)),
                 start=block.conv.bias,
             )
             for t in range(kernel_size, kernel_size + 5)

@@ -1,0 +1,173 @@
+"""Every sampler's contract: each class that the package exports joins by itself."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from nas.search import samplers
+from nas.search.samplers.proposing import ProposingSampler
+
+NAMES = [name for name in samplers.__all__ if name != "auto"]
+OURS = [name for name in NAMES if issubclass(getattr(samplers, name), ProposingSampler)]
+
+
+def make(name: str, seed: int = 0) -> optuna.samplers.BaseSampler:
+    sampler: optuna.samplers.BaseSampler = getattr(samplers, name)(seed=seed)
+    return sampler
+
+
+def study(name: str, seed: int = 0, **settings: Any) -> optuna.Study:
+    return optuna.create_study(sampler=make(name, seed), **settings)
+
+
+def mixed(trial: optuna.Trial) -> float:
+    """Every kind of parameter, and one that only some trials have."""
+    kind = trial.suggest_categorical("kind", ["a", "b", None, 3])
+    rate = trial.suggest_float("rate", 1e-5, 1e-1, log=True)
+    width = trial.suggest_int("width", 8, 64, step=8)
+    extra = trial.suggest_float("extra", 0.0, 1.0) if kind == "a" else 0.0
+    trial.suggest_categorical("only", ["this"])
+    assert width % 8 == 0
+    return abs(np.log10(rate) + 3) + width / 64 + extra + (kind != "b")
+
+
+def lists(trial: optuna.Trial, slots: int = 3, choices: int = 3) -> list[int]:
+    return [trial.suggest_categorical(f"slot.{i}", list(range(choices))) for i in range(slots)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_parameters_the_same_seed_twice_and_no_warning(name: str) -> None:
+    values = []
+    for _ in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            made = study(name)
+            made.optimize(mixed, n_trials=25)
+        values.append([t.params for t in made.trials])
+    assert values[0] == values[1]
+    other = study(name, seed=1)
+    other.optimize(mixed, n_trials=2)
+    assert [t.params for t in other.trials] != values[0][:2]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_objectives(name: str) -> None:
+    made = study(name, directions=["minimize", "maximize"])
+    made.optimize(lambda t: (mixed(t), t.params["width"]), n_trials=25)
+    assert len(made.best_trials) > 1
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_nothing_is_proposed_twice_until_all_was(name: str) -> None:
+    made = study(name)
+    made.optimize(lambda t: float(sum(lists(t))), n_trials=27)
+    assert len({tuple(t.params.values()) for t in made.trials}) == 27
+    made.optimize(lambda t: float(sum(lists(t))), n_trials=3)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_workers_that_ask_at_once_get_different_configurations(name: str) -> None:
+    made = study(name)
+    made.optimize(lambda t: float(sum(lists(t))), n_trials=8)
+    asked = [made.ask() for _ in range(16)]
+    assert len({tuple(lists(t)) for t in asked}) == 16
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_failed_pruned_and_forbidden_trials_teach(name: str) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        slots = lists(trial, slots=4)
+        if slots[0] == 0:
+            raise MemoryError("too large")
+        trial.report(float(sum(slots)), step=1)
+        if slots[1] == 0:
+            raise optuna.TrialPruned
+        trial.set_constraint("size", float(slots[2] - 1))
+        return float(sum(slots))
+
+    made = study(name)
+    made.optimize(objective, n_trials=40, catch=(MemoryError,))
+    states = {t.state for t in made.trials}
+    assert optuna.trial.TrialState.COMPLETE in states
+    if name == "Surrogate":  # it knows by then what fails and what is not allowed
+        late = made.trials[25:]
+        assert sum(t.params["slot.0"] == 0 for t in late) <= 4
+        assert sum(t.params["slot.2"] == 2 for t in late) <= 6
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_new_sampler_goes_on_with_an_old_study(name: str) -> None:
+    storage = optuna.storages.InMemoryStorage()
+    first = optuna.create_study(study_name="s", storage=storage, sampler=make(name))
+    first.optimize(lambda t: float(sum(lists(t))), n_trials=15)
+    again = optuna.load_study(study_name="s", storage=storage, sampler=make(name, 1))
+    again.optimize(lambda t: float(sum(lists(t))), n_trials=12)
+    assert len({tuple(t.params.values()) for t in again.trials}) == 27
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_maximizing_is_minimizing_the_opposite(name: str) -> None:
+    found = []
+    for direction, sign in (("minimize", 1.0), ("maximize", -1.0)):
+        made = study(name, direction=direction)
+        made.optimize(lambda t, s=sign: s * float(sum(lists(t, 4))), n_trials=20)
+        found.append([t.params for t in made.trials])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_equal_values_and_a_single_configuration_do_no_harm(name: str) -> None:
+    made = study(name)
+    made.optimize(lambda t: 1.0 + 0 * sum(lists(t)), n_trials=20)
+    alone = study(name)
+    alone.optimize(lambda t: float(t.suggest_categorical("a", [1])), n_trials=12)
+    infinite = study(name)
+    infinite.optimize(lambda t: float("inf") if sum(lists(t)) % 2 else 0.0, n_trials=15)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_choice_that_is_gone_is_no_hindrance(name: str) -> None:
+    made = study(name)
+    old = {"a": optuna.distributions.CategoricalDistribution(["x", "gone"])}
+    new = {"a": optuna.distributions.CategoricalDistribution(["x", "y", "z"])}
+    for params, space in ([{"a": "gone"}, old], [{"a": "x"}, old], [{"a": "y"}, new]):
+        made.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=1.0))
+    trial = make(name)
+    made.sampler = trial
+    proposed = made.ask(new)
+    assert proposed.params["a"] in ("x", "y", "z")
+
+
+def landscape(k: int, seed: int, slots: int = 8, choices: int = 6) -> Any:
+    """Return an NK landscape (Kauffman 1987): each slot's worth depends on itself and the k next ones."""
+    rng = np.random.default_rng(seed)
+    tables = [rng.random((choices,) * (k + 1)) for _ in range(slots)]
+
+    def value(listed: list[int]) -> float:
+        return float(
+            np.mean([t[tuple(listed[(i + j) % slots] for j in range(k + 1))] for i, t in enumerate(tables)])
+        )
+
+    return value
+
+
+def test_auto_finds_in_35_trials_what_random_finds_in_100() -> None:
+    ahead = []
+    for seed, k in itertools.product(range(2), (0, 1, 2)):
+        value = landscape(k, seed)
+        best = {}
+        for name, sampler, trials in (
+            ("auto", samplers.auto(seed), 35),
+            ("random", make("Random", seed), 100),
+        ):
+            made = optuna.create_study(sampler=sampler, direction="maximize")
+            made.optimize(lambda t, f=value: f(lists(t, 8, 6)), n_trials=trials)
+            best[name] = made.best_value
+        ahead.append(best["auto"] - best["random"])
+    assert np.mean(ahead) > 0.02
