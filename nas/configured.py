@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
@@ -20,6 +21,10 @@ class Configured:
 
     config: dict[str, Any]
 
+    def constructing(self) -> AbstractContextManager[None]:
+        """Return what the outermost constructor runs in, ``config`` being known: a subclass may check it."""
+        return nullcontext()
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Wrap the subclass's ``__init__`` so that the outermost call records its arguments."""
         super().__init_subclass__(**kwargs)
@@ -30,9 +35,12 @@ class Configured:
 
         @functools.wraps(original)
         def recording(self: Configured, *args: Any, **kwargs: Any) -> None:
-            if "config" not in self.__dict__:  # a parent's constructor must not overwrite it
-                self.__dict__["config"] = _bound(signature, self, args, kwargs)
-            original(self, *args, **kwargs)
+            if "config" in self.__dict__:  # a parent's constructor must not overwrite it
+                original(self, *args, **kwargs)
+                return
+            self.__dict__["config"] = _bound(signature, self, args, kwargs)
+            with self.constructing():
+                original(self, *args, **kwargs)
 
         recording.records = True  # type: ignore[attr-defined]
         recording.__signature__ = signature  # type: ignore[attr-defined]

@@ -157,17 +157,25 @@ def attention_bias(attention_mask: Tensor | BlockedMask | None, dtype: torch.dty
 
 def check_mask(attention_mask: Tensor | BlockedMask | None, data: Tensor) -> None:
     """Raise `InputError` unless the mask is None or fits ``data`` [B, T, D]."""
+    if mistake := mask_mistake(attention_mask, data):
+        raise InputError(mistake)
+
+
+def mask_mistake(attention_mask: Tensor | BlockedMask | None, data: Tensor) -> str:
+    """Say why a mask does not fit ``data`` [B, T, D]: "" if it is None or does."""
     attention_mask = _unblocked(attention_mask)
     if attention_mask is None:
-        return
-    _check_axes(attention_mask)
+        return ""
+    if attention_mask.dim() not in (2, 3, 4):
+        return _wrong_axes(attention_mask)
     batch, tokens = data.shape[:2]
     fits = attention_mask.shape[0] == batch and all(n == tokens for n in _token_axes(attention_mask))
-    if not fits:
-        raise InputError(
-            f"attention_mask of shape {list(attention_mask.shape)} does not fit data of shape "
-            f"{list(data.shape)}: expected {[batch, tokens]} or {[batch, tokens, tokens]}"
-        )
+    if fits:
+        return ""
+    return (
+        f"attention_mask of shape {list(attention_mask.shape)} does not fit data of shape "
+        f"{list(data.shape)}: expected {[batch, tokens]} or {[batch, tokens, tokens]}"
+    )
 
 
 def _unblocked(attention_mask: Tensor | BlockedMask | None) -> Tensor | None:
@@ -183,10 +191,12 @@ def _token_axes(attention_mask: Tensor) -> torch.Size:
 
 def _check_axes(attention_mask: Tensor) -> None:
     if attention_mask.dim() not in (2, 3, 4):
-        raise InputError(
-            f"attention_mask of shape {list(attention_mask.shape)} is not one of "
-            "[B, T], [B, T, T], [B, 1, T, T]"
-        )
+        raise InputError(_wrong_axes(attention_mask))
+
+
+def _wrong_axes(attention_mask: Tensor) -> str:
+    shape = list(attention_mask.shape)
+    return f"attention_mask of shape {shape} is not one of [B, T], [B, T, T], [B, 1, T, T]"
 
 
 def _check_padding_mask(data: Tensor, mask: Tensor) -> None:

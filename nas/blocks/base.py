@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, TypedDict, get_args
 
 from torch import Tensor, nn
 
+from nas.blocks.arguments import check_kinds, renamed
 from nas.blocks.norms import NormType, make_norm
 from nas.blocks.positions import sinusoid
 from nas.blocks.residuals import Add, Residual, make_residual
 from nas.configured import Configured
-from nas.errors import check_choice, check_positive, check_probability
-from nas.masks import check_mask
+from nas.errors import InputError, check_choice, check_positive, check_probability
+from nas.masks import mask_mistake
 
 Role = Literal["attention", "mixing", "feedforward", "recursive", "transformer", "none"]
 NormSite = Literal["pre", "post", "sandwich", "none"]
@@ -34,12 +37,39 @@ class Block(Configured, nn.Module):
     mask_cls: ClassVar[type[nn.Module] | None] = None
     """What makes the block's mask from data and padding mask; None: the scaffold's ``mask_cls``."""
 
+    told_as: ClassVar[Mapping[str, str]] = {}
+    """Arguments of the parts inside, and what this block calls them: for messages."""
+
+    @contextmanager
+    def constructing(self) -> Iterator[None]:
+        """Refuse arguments of a wrong type, and tell mistakes of parts under this block's own names."""
+        check_kinds(type(self), self.config)
+        try:
+            yield
+        except InputError as error:
+            if not self.told_as:
+                raise
+            raise renamed(error, self.told_as) from None
+
     def effective_config(self) -> dict[str, Any]:
         """Return ``config`` with only what shapes the function: settings that others overrule left out.
 
         Two blocks of one class with equal effective settings are one in an architecture's hash.
         """
         return dict(self.config)
+
+    def check_inputs(self, data: Tensor, attention_mask: Tensor | None) -> None:
+        """Raise `InputError`, naming the block, unless data is [B, T, D] and the mask fits it.
+
+        Only shapes are looked at: it costs no operation, and stays out of graphs.
+        """
+        width = self.config.get("hidden_size")
+        if data.dim() != 3 or (width is not None and data.shape[2] != width):
+            mistake = f"data of shape {list(data.shape)}: expected [B, T, {width or 'D'}]"
+        else:
+            mistake = mask_mistake(attention_mask, data)
+        if mistake:
+            raise InputError(f"{self.label} ({type(self).__name__}): {mistake}")
 
     @property
     def label(self) -> str:
@@ -158,9 +188,9 @@ class ResidualBlock(Block):
         """Map ``data`` [B, T, D] to [B, T, D], or to (data, state) if the block is recursive.
 
         Raises:
-            InputError: the mask does not fit the data.
+            InputError: the data has another width, or the mask does not fit it.
         """
-        check_mask(attention_mask, data)
+        self.check_inputs(data, attention_mask)
         update = self.branch(data, attention_mask, *state)
         if not self.recursive:
             return self.norm_after(self.residual(data, update))

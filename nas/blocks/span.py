@@ -11,7 +11,7 @@ from nas.blocks.base import Block, ResidualBlock, Role
 from nas.blocks.residuals import Add
 from nas.errors import InputError, check_positive
 from nas.factories import accepts, call_mistakes, given_to, is_factory, name_of, target_of
-from nas.masks import check_mask, padding_of
+from nas.masks import padding_of
 
 ALL_STATES = "all"
 """The ``state_kind`` of a block that gets and returns the dict of all states, kind to state."""
@@ -143,9 +143,9 @@ class SpanBlock(Block):
         """Map ``data`` [B, T, D] to [B, T, D], or to (data, states) if the block is recursive.
 
         Raises:
-            InputError: the mask does not fit the data.
+            InputError: the data has another width, or the mask does not fit it.
         """
-        check_mask(attention_mask, data)
+        self.check_inputs(data, attention_mask)
         out, new_states = self.run(data, attention_mask, states or {})
         return (out, new_states) if self.recursive else out
 

@@ -29,45 +29,30 @@ def mistakes_in(config: DictConfig, root: str, trusted: Iterable[str]) -> list[s
         root: dotted path of the dataclass that says which top-level keys exist.
         trusted: further prefixes of targets.
     """
-    mistakes = _unresolvable(config)
-    if mistakes:
-        return mistakes
-    values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    plain = OmegaConf.to_container(config, resolve=False)
+    missing = sorted(_missing("", plain))
+    if missing:
+        return [f"{key} is required: add {key}=..." for key in missing]
+    try:
+        values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        return [f"{error.full_key or 'config'}: {str(error).splitlines()[0]}"]
     signature = signature_of(root)
     assert signature is not None
     found = _node_mistakes("", values, signature, tuple(trusted))
-    return _without_echoes([*found, *_slot_mistakes(values.get("encoder"))], config)
+    found += _slot_mistakes(values.get("encoder"))
+    return _without_echoes(found, plain) if found else []
 
 
-def _unresolvable(config: DictConfig) -> list[str]:
-    mistakes = [f"{key} is required: add {key}=..." for key in sorted(_missing(config))]
-    if mistakes:
-        return mistakes
-    try:
-        OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
-        return [f"{error.full_key or 'config'}: {str(error).splitlines()[0]}"]
-    return []
-
-
-def _missing(config: DictConfig) -> set[str]:
-    # Nodes that point elsewhere are skipped: the key is missing in one place.
-    return set(OmegaConf.missing_keys(_without_links(config)))
-
-
-def _without_links(config: DictConfig) -> DictConfig:
-    plain = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(plain, dict)
-    links = {k: v for k, v in plain.items() if not (isinstance(v, str) and v.startswith("${"))}
-    return DictConfig(_drop_interpolations(links))
-
-
-def _drop_interpolations(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _drop_interpolations(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_drop_interpolations(v) for v in value]
-    return None if isinstance(value, str) and "${" in value else value
+def _missing(path: str, value: Any) -> Iterator[str]:
+    """Yield the keys without a value; links are passed by, because the key is missing in one place."""
+    if value == "???":
+        yield path
+    children = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, child in children:
+        yield from _missing(f"{path}.{key}" if path else str(key), child)
 
 
 def _node_mistakes(
@@ -158,9 +143,9 @@ def _slot_mistakes(encoder: Any) -> list[str]:
     return found
 
 
-def _without_echoes(mistakes: list[str], config: DictConfig) -> list[str]:
+def _without_echoes(mistakes: list[str], plain: Any) -> list[str]:
     """Drop what is told of a key whose value is only a link to another key that is told of as well."""
-    links = dict(_links("", OmegaConf.to_container(config, resolve=False)))
+    links = dict(_links("", plain))
     told = {_key_of(m) for m in mistakes}
     return [m for m in mistakes if not any(key in told for key in _linked(_key_of(m), links))]
 

@@ -71,7 +71,7 @@ def compose(kind: Kind, overrides: Sequence[str]) -> Composed:
 
 
 def with_values(base: Composed, kind: Kind, overrides: Sequence[str]) -> Composed:
-    """Return ``base`` with more overrides; 2 ms if they only set values, a new composition otherwise.
+    """Return ``base`` with more overrides: quickly if they only set values, else by composing anew.
 
     Raises:
         InputError: as `compose`.

@@ -28,6 +28,7 @@ def test_names_are_unique() -> None:
     assert len({title(peer) for peer in PEERS}) == len(PEERS)
 
 
+@pytest.mark.slow  # imports transformers
 @pytest.mark.parametrize("peer", KNOWN, ids=title)
 @pytest.mark.filterwarnings("ignore")
 def test_a_rival_computes_what_its_block_does_by_shape_and_size(peer: Peer) -> None:

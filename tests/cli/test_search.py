@@ -181,6 +181,7 @@ def trainers(pid: int, folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow  # tests/search/test_crew.py has the same in one process
 def test_a_killed_worker_is_replaced_and_its_trial_continued(tmp_path: Path) -> None:
     arguments = command(tmp_path, *LONG, "n_trials=2", "trainer.steps=400")
     checkpoint = tmp_path / "outputs" / "s" / "trials" / "0" / "checkpoint"
@@ -244,6 +245,7 @@ def test_ctrl_c_at_any_moment_of_the_start(tmp_path: Path, delay: float) -> None
         assert "Traceback" not in errors
 
 
+@pytest.mark.slow  # a whole search on a terminal
 def test_a_terminal_sees_the_live_leaderboard(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
@@ -263,6 +265,7 @@ def test_a_terminal_sees_the_live_leaderboard(tmp_path: Path) -> None:
     assert "Traceback" not in text
 
 
+@pytest.mark.slow  # tests/search/test_run.py has the same in one process
 def test_nas_train_reproduces_the_winner(tmp_path: Path) -> None:
     search = finish(command(tmp_path, "trainer.steps=12", "n_trials=2", "pruner=null"))
     assert search.returncode == 0, search.stderr
@@ -281,6 +284,7 @@ def test_nas_train_reproduces_the_winner(tmp_path: Path) -> None:
     check_value(tmp_path, best)
 
 
+@pytest.mark.slow  # a whole search
 def test_a_folder_of_our_name_where_the_user_stands_is_not_taken_for_us(tmp_path: Path) -> None:
     (tmp_path / "nas").mkdir()
     (tmp_path / "nas" / "__init__.py").write_text("raise SystemExit('not this one')")
@@ -290,6 +294,7 @@ def test_a_folder_of_our_name_where_the_user_stands_is_not_taken_for_us(tmp_path
     check_complete(tmp_path, 1)
 
 
+@pytest.mark.slow  # tests/cli/test_app.py has the same for fewer mistakes
 def test_wrong_input_takes_seconds_and_leaves_nothing(tmp_path: Path) -> None:
     began = time.monotonic()
     wrong = finish(command(tmp_path, "n_trials=0", "workers=0", "objective=val/los"))

@@ -129,6 +129,7 @@ def output(block: dict[str, Any], weights: dict[str, Any] | None) -> tuple[torch
     return built({"input_word_ids": ids, "input_mask": mask})[0], built.state_dict()
 
 
+@pytest.mark.slow  # every block of the library
 @pytest.mark.parametrize("yaml", YAMLS)
 def test_every_block_runs_in_a_span_as_it_does_alone(yaml: str) -> None:
     _, _, blocks = parts()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from nas.config.build import build
 
 SPACE = {
@@ -13,6 +15,7 @@ SPACE = {
 }
 
 
+@pytest.mark.slow  # a whole search
 def test_a_search_over_loops(lab: Any) -> None:
     sweep = lab.sweep("loops", SPACE)
     assert lab.search(sweep, "workers=1", "sampler=random", "n_trials=4", "trainer.steps=2") == 0

@@ -140,6 +140,7 @@ def test_a_second_supervisor_is_refused(lab: Any, command: list[str], capsys: An
     ]
 
 
+@pytest.mark.slow  # a whole search
 def test_an_architecture_is_trained_once(lab: Any) -> None:
     sweep = lab.sweep("twins", {"encoder.hidden_cls": {"slots": 2, "choices": ["attn", "none"]}})
     assert lab.search(sweep, "n_trials=9", "workers=1", "sampler=random", "pruner=null") == 0
@@ -154,6 +155,7 @@ def test_an_architecture_is_trained_once(lab: Any) -> None:
         assert row["reason"] == (None if number == first else f"same as trial {first}")
 
 
+@pytest.mark.slow  # a whole search
 def test_a_failed_trial_has_its_reason_and_the_study_goes_on(lab: Any) -> None:
     space = {"encoder.hidden_size": [48, 32], "encoder.num_heads": [4, 3], "optimizer.lr": [1e-3, 1e6]}
     base = [
@@ -181,6 +183,7 @@ def test_a_failed_trial_has_its_reason_and_the_study_goes_on(lab: Any) -> None:
     assert {"FAIL", "COMPLETE"} == {row["state"] for row in rows}
 
 
+@pytest.mark.slow  # a whole search
 def test_a_maximized_metric(lab: Any) -> None:
     sweep = lab.sweep("accurate", {"optimizer.lr": RATE})
     assert (
@@ -198,6 +201,7 @@ def test_a_maximized_metric(lab: Any) -> None:
     assert best["metrics"]["val/accuracy"] == values[0]
 
 
+@pytest.mark.slow  # a whole search
 def test_a_winner_with_blocks_of_the_users_pool(lab: Any) -> None:
     sweep = lab.sweep("pool", {"encoder.hidden_cls": {"slots": 2, "choices": ["wide", "ffn"]}})
     pool = ["+block@encoder.blocks.wide=feedforward/mlp", "block@encoder.blocks.ffn=mixing/conv",

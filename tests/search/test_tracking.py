@@ -52,6 +52,7 @@ def _key(item: Any) -> str:
     return item.key or "/".join(item.nested_key)
 
 
+@pytest.mark.slow  # real W&B files of a whole search
 def test_every_trained_trial_is_one_offline_run(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)

@@ -7,9 +7,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 LONGER = ("trainer.steps=30", "trainer.log_every=1", "trainer.checkpoint_seconds=0.01")
 
 
+@pytest.mark.slow  # mounts and fills a disk
 def test_a_checkpoint_that_does_not_fit_costs_a_warning(start: Any, read: Any, tmp_path: Path) -> None:
     # more than every other file, less than the optimizer's moments
     process = start(tmp_path / "full" / "outputs", *LONGER, "trainer.log_every=10", limit=20_000)

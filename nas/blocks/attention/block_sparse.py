@@ -178,9 +178,9 @@ class BlockSparseAttention(ResidualBlock):
         blocks, key_blocks = -(-queries // self.block_size), -(-keys // self.key_block_size)
         if key_blocks not in (1, blocks):
             raise InputError(
-                f"{self.label} (BlockSparseAttention) cuts {queries} queries into {blocks} blocks of "
-                f"{self.block_size}, but {keys} keys into {key_blocks} of {self.key_block_size}: "
-                "expected as many, or one"
+                f"{self.label} (BlockSparseAttention) cuts {queries} queries into {blocks} blocks "
+                f"(block_size={self.block_size}), but {keys} keys into {key_blocks} "
+                f"(key_block_size={self.key_block_size}): expected as many, or one"
             )
 
 

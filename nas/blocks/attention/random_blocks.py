@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nas.errors import InputError
+
 DRAWN_FROM = 1024
 """With a seed, blocks are drawn from the first tokens only, as many as BERT-like BigBirds read."""
 
@@ -25,7 +27,12 @@ def draw_random_blocks(
         block_size: in tokens.
         seed: the Model Garden's table for it, number by number; None: any blocks but the first, the
             last and the three around, from torch's generator.
+
+    Raises:
+        InputError: the seed is none that NumPy takes.
     """
+    if seed is not None and not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed} must be at least 0 and below 2**32, or None")
     if seed is not None:
         return torch.tensor(_of_model_garden(num_heads, num_blocks, num_random_blocks, block_size, seed))
     lottery = torch.rand(num_heads, num_blocks - 2, num_blocks)

@@ -89,7 +89,8 @@ class MixtureOfExperts(ResidualBlock):
         super().__init__(hidden_size, **composition)
         inner_dim = max(1, round(ratio * hidden_size)) if inner_dim is None else inner_dim
         evaluating = capacity_factor if eval_capacity_factor is None else eval_capacity_factor
-        check_positive(num_experts=num_experts, inner_dim=inner_dim, backbone_dim=backbone_dim or 1)
+        check_positive(num_experts=num_experts, inner_dim=inner_dim, top_k=top_k)
+        check_positive(backbone_dim=1 if backbone_dim is None else backbone_dim, ratio=ratio)
         check_positive(capacity_factor=capacity_factor, eval_capacity_factor=evaluating)
         check_positive(examples_per_group=examples_per_group)
         check_probability(inner_dropout=inner_dropout, expert_dropout=expert_dropout)

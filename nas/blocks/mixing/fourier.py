@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Unpack
+from typing import Any, ClassVar, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor, nn
 
 from nas.blocks.base import Composition, ResidualBlock, Role
-from nas.blocks.mixing.transforms import real_transform
+from nas.blocks.mixing.transforms import product_transform, real_transform
+from nas.errors import check_choice
 from nas.masks import PaddingMask, padding_of
+
+Method = Literal["fft", "matmul"]
 
 
 class FourierMixing(ResidualBlock):
@@ -24,6 +27,7 @@ class FourierMixing(ResidualBlock):
     Args:
         hidden_size: D.
         ortho: divide by sqrt(T * D).
+        method: ``fft``, or ``matmul``: products with matrices of waves, the same function.
         **composition: see `ResidualBlock`.
     """
 
@@ -35,11 +39,18 @@ class FourierMixing(ResidualBlock):
         hidden_size: int,
         *,
         ortho: bool = True,
+        method: Method = "fft",
         **composition: Unpack[Composition],
     ) -> None:
         super().__init__(hidden_size, **composition)
         self.hidden_size = hidden_size
+        check_choice("method", method, get_args(Method))
         self.ortho = ortho
+        self.method = method
+
+    def effective_config(self) -> dict[str, Any]:
+        """Leave out the method: it changes how, not what."""
+        return {k: v for k, v in super().effective_config().items() if k != "method"}
 
     @property
     def label(self) -> str:
@@ -47,19 +58,26 @@ class FourierMixing(ResidualBlock):
         return "fourier"
 
     def mix_flops(self, seq_length: int) -> float:
-        """Return a fast transform's ``5 N log2 N`` for N = T D, per token.
+        """Return a fast transform's ``5 N log2 N`` for N = T D, per token, or the products' cost.
 
-        It is the customary count; torch's counter does not count Fourier transforms at all.
+        The first is the customary count; torch's counter does not count Fourier transforms at all.
         """
+        if self.method == "matmul":
+            return 4.0 * self.hidden_size * (self.hidden_size + seq_length)
         return 5.0 * self.hidden_size * math.log2(seq_length * self.hidden_size)
 
     def mix(self, data: Tensor, attention_mask: Tensor | None, *state: Tensor) -> Tensor:
         """Map [B, T, D] to [B, T, D]; of the mask, only which tokens are real is used.
 
-        Half precision is computed in float32: fast transforms exist for few sizes below it.
+        Fast transforms are computed in float32: below it they exist for few sizes.
         """
         real = padding_of(attention_mask)
         if real is not None:
             data = data.masked_fill(~real[..., None], 0.0)
+        return self._transform(data)
+
+    def _transform(self, data: Tensor, *, hartley: bool = False) -> Tensor:
+        if self.method == "matmul":
+            return product_transform(data, ortho=self.ortho, hartley=hartley).to(data.dtype)
         wide = data.to(torch.promote_types(data.dtype, torch.float32))
-        return real_transform(wide, ortho=self.ortho).to(data.dtype)
+        return real_transform(wide, ortho=self.ortho, hartley=hartley).to(data.dtype)

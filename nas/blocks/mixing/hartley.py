@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from nas.blocks.base import Role
 from nas.blocks.mixing.fourier import FourierMixing
-from nas.blocks.mixing.transforms import real_transform
-from nas.masks import padding_of
 
 
 class HartleyMixing(FourierMixing):
@@ -22,6 +19,7 @@ class HartleyMixing(FourierMixing):
     Args:
         hidden_size: D.
         ortho: divide by sqrt(T * D).
+        method: see `FourierMixing`.
         **composition: see `ResidualBlock`.
     """
 
@@ -32,10 +30,5 @@ class HartleyMixing(FourierMixing):
         """Always ``hartley``."""
         return "hartley"
 
-    def mix(self, data: Tensor, attention_mask: Tensor | None, *state: Tensor) -> Tensor:
-        """Map [B, T, D] to [B, T, D]; of the mask, only which tokens are real is used."""
-        real = padding_of(attention_mask)
-        if real is not None:
-            data = data.masked_fill(~real[..., None], 0.0)
-        wide = data.to(torch.promote_types(data.dtype, torch.float32))
-        return real_transform(wide, ortho=self.ortho, hartley=True).to(data.dtype)
+    def _transform(self, data: Tensor, *, hartley: bool = True) -> Tensor:
+        return super()._transform(data, hartley=hartley)

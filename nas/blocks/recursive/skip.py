@@ -55,7 +55,7 @@ class SkipAdd(Block):
 
     def __init__(self, *, initial: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.tensor([initial]))
+        self.weight = nn.Parameter(torch.tensor([float(initial)]))
 
     @property
     def label(self) -> str:

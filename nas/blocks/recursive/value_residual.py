@@ -81,6 +81,11 @@ class ValueResidualAttention(MultiHeadAttention):
     def _mix_values(self, value: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the mixed values and the first block's, from own ones [B, G, S, K] and a state."""
         own = repeat_heads(value, self.num_heads)
+        if state is not None and state.shape != (value.shape[0], value.shape[2], self.output.in_features):
+            raise InputError(
+                f"{self.label} ({type(self).__name__}): state of shape {list(state.shape)}: expected "
+                f"{[value.shape[0], value.shape[2], self.output.in_features]}, an earlier block's values"
+            )
         first = own if state is None else split_heads(state.to(own.dtype), self.num_heads)
         if self.weights is not None:
             weights = self.weights.to(own.dtype)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -60,6 +61,16 @@ class TransformerEncoderBlock(TransformerLayer):
         InputError: heads do not divide the hidden size, a size or name is not allowed, or settings
             exclude each other.
     """
+
+    told_as: ClassVar[Mapping[str, str]] = {
+        "num_heads": "num_attention_heads",
+        "head_size": "key_dim",
+        "block_size": "src_block_size",
+        "key_block_size": "tgt_block_size",
+        "sigmoid_bias": "sigmoid_attn_bias",
+        "rank": "linformer_dim",
+        "dropout": "output_dropout",
+    }
 
     def __init__(
         self,
@@ -143,6 +154,14 @@ class Transformer(TransformerEncoderBlock):
         intermediate_dropout: applied after the activation.
         norm_first: see `TransformerEncoderBlock`, as are the others.
     """
+
+    told_as: ClassVar[Mapping[str, str]] = {
+        **TransformerEncoderBlock.told_as,
+        "inner_dim": "intermediate_size",
+        "inner_dropout": "intermediate_dropout",
+        "dropout": "dropout_rate",
+        "attention_dropout": "attention_dropout_rate",
+    }
 
     def __init__(
         self,

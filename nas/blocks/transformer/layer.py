@@ -14,7 +14,6 @@ from nas.blocks.feedforward.mlp import MLP
 from nas.blocks.norms import NormType, make_norm
 from nas.blocks.transformer.parts import mix
 from nas.errors import check_positive, check_probability
-from nas.masks import check_mask
 
 
 class TransformerLayer(Block):
@@ -110,7 +109,7 @@ class TransformerLayer(Block):
         Raises:
             InputError: the mask does not fit the data.
         """
-        check_mask(attention_mask, data)
+        self.check_inputs(data, attention_mask)
         query, key_value = self._read(data, attention_mask)
         mixed = mix(self.attention, query, rows_of(attention_mask, self.output_range), key_value)
         return self._finish(data, query, mixed, attention_mask)

@@ -12,7 +12,7 @@ from nas.blocks.activations import Activation, get_activation
 from nas.blocks.attention.softmax import attend, attention_weights, merge_heads, split_heads
 from nas.blocks.base import Block, Role
 from nas.errors import InputError, check_choice, check_positive, check_probability
-from nas.masks import attention_bias, check_mask
+from nas.masks import attention_bias
 
 Normalization = Literal["no_norm", "layer_norm"]
 
@@ -78,7 +78,8 @@ class MobileBertTransformer(Block):
         attention_probs_dropout_prob: float = 0.0,
     ) -> None:
         super().__init__()
-        heads, inner = num_attention_heads, intermediate_size or hidden_size
+        heads = num_attention_heads
+        inner = hidden_size if intermediate_size is None else intermediate_size
         check_positive(
             hidden_size=hidden_size,
             num_attention_heads=heads,
@@ -140,7 +141,7 @@ class MobileBertTransformer(Block):
         Raises:
             InputError: the mask does not fit the data.
         """
-        check_mask(attention_mask, data)
+        self.check_inputs(data, attention_mask)
         narrow = self.narrow(data)
         inside = self.attention_norm(self._attend(data, narrow, attention_mask) + narrow)
         for feedforward in self.feedforwards:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from torch import Tensor
@@ -10,7 +10,6 @@ from torch import Tensor
 from nas.blocks.recursive.reuse import ReuseAttention
 from nas.blocks.transformer.encoder_block import truncated_normal
 from nas.blocks.transformer.layer import TransformerLayer, initialize, rows_of, standard_mlp
-from nas.masks import check_mask
 
 
 class ReuseTransformer(TransformerLayer):
@@ -47,6 +46,12 @@ class ReuseTransformer(TransformerLayer):
 
     recursive: ClassVar[bool] = True
     state_kind: ClassVar[str] = ReuseAttention.state_kind
+    told_as: ClassVar[Mapping[str, str]] = {
+        "num_heads": "num_attention_heads",
+        "reuse_heads": "reuse_attention",
+        "relative_positions": "pe_max_seq_length",
+        "dropout": "output_dropout",
+    }
 
     def __init__(
         self,
@@ -107,7 +112,7 @@ class ReuseTransformer(TransformerLayer):
         Raises:
             InputError: the mask does not fit the data, or the state is missing or of another shape.
         """
-        check_mask(attention_mask, data)
+        self.check_inputs(data, attention_mask)
         query, key_value = self._read(data, attention_mask)
         rows = rows_of(attention_mask, self.output_range)
         seen = state if state is None else state[:, :, : self.output_range]

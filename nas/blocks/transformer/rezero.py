@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,14 @@ class ReZeroTransformer(TransformerLayer):
     Raises:
         InputError: see `TransformerEncoderBlock`.
     """
+
+    told_as: ClassVar[Mapping[str, str]] = {
+        "num_heads": "num_attention_heads",
+        "block_size": "src_block_size",
+        "key_block_size": "tgt_block_size",
+        "dropout": "dropout_rate",
+        "attention_dropout": "attention_dropout_rate",
+    }
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from nas.blocks.feedforward.mlp import MLP
 from nas.blocks.norms import NormType
 from nas.blocks.transformer.layer import TransformerLayer
 from nas.blocks.transformer.parts import make_mixer
+from nas.errors import check_positive
 
 
 class TransformerScaffold(TransformerLayer):
@@ -47,6 +48,8 @@ class TransformerScaffold(TransformerLayer):
         InputError: a mixer is no such block, has a norm of its own, or refuses its arguments.
     """
 
+    told_as: ClassVar[Mapping[str, str]] = {"dropout": "dropout_rate"}  # mixers are named by themselves
+
     def __init__(
         self,
         hidden_size: int,
@@ -66,6 +69,7 @@ class TransformerScaffold(TransformerLayer):
         feedforward_residual: bool = True,
     ) -> None:
         get_activation(inner_activation, "inner_activation")
+        check_positive(num_attention_heads=num_attention_heads)
         defaults = {
             "hidden_size": hidden_size,
             "num_heads": num_attention_heads,

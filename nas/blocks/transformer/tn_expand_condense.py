@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar, cast
 
 from torch import Tensor
@@ -39,6 +39,7 @@ class TNTransformerExpandCondense(Block):
     """
 
     role: ClassVar[Role] = "transformer"
+    told_as: ClassVar[Mapping[str, str]] = {"num_heads": "num_attention_heads", "dropout": "output_dropout"}
 
     def __init__(
         self,
@@ -99,6 +100,7 @@ class TNTransformerExpandCondense(Block):
         Raises:
             InputError: the mask does not fit the data.
         """
+        self.check_inputs(data, attention_mask)
         out: Tensor = self.feedforward(self.attention(data, attention_mask), attention_mask)
         return out
 

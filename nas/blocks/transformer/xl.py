@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from nas.blocks.activations import ActivationName
 from nas.blocks.attention.relative import RelativeAttention
 from nas.blocks.base import Block, Role
 from nas.blocks.feedforward.mlp import MLP
+from nas.errors import check_probability
 
 
 class TransformerXLBlock(Block):
@@ -39,6 +41,12 @@ class TransformerXLBlock(Block):
     """
 
     role: ClassVar[Role] = "transformer"
+    told_as: ClassVar[Mapping[str, str]] = {
+        "num_heads": "num_attention_heads",
+        "inner_dim": "inner_size",
+        "activation": "inner_activation",
+        "dropout": "dropout_rate",
+    }
 
     def __init__(
         self,
@@ -57,6 +65,7 @@ class TransformerXLBlock(Block):
         norm_epsilon: float = 1e-12,
     ) -> None:
         super().__init__()
+        check_probability(attention_dropout_rate=attention_dropout_rate)  # the name of two inside
         self.attention = RelativeAttention(
             hidden_size,
             num_attention_heads,
@@ -96,5 +105,6 @@ class TransformerXLBlock(Block):
         Raises:
             InputError: the mask or the memory does not fit the data.
         """
+        self.check_inputs(data, attention_mask)
         out: Tensor = self.feedforward(self.attention(data, attention_mask, memory), attention_mask)
         return out

@@ -90,7 +90,9 @@ def test_sigmoid_weights_do_not_compete() -> None:
 
 
 def test_as_many_blocks_of_keys_as_of_queries() -> None:
-    with pytest.raises(InputError, match="cuts 10 queries into 2 blocks of 5, but 10 keys into 3 of 4"):
+    with pytest.raises(
+        InputError, match=r"10 queries into 2 blocks .*, but 10 keys into 3 \(key_block_size=4\)"
+    ):
         make(block_size=5, key_block_size=4).mix(DATA, None)
     fewer = make(block_size=5, key_block_size=2).mix(DATA, None, key_value=DATA[:, :4])
     assert fewer.shape == DATA.shape

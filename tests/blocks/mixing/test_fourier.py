@@ -7,8 +7,10 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from nas.blocks.mixing.fourier import FourierMixing
+from nas.blocks.mixing.hartley import HartleyMixing
 
 
 def waves(size: int) -> tuple[Tensor, Tensor]:
@@ -29,6 +31,27 @@ def test_equals_the_written_out_transform(tokens: int, ortho: bool) -> None:
     mixed = cos_t @ x @ cos_d - sin_t @ x @ sin_d
     scale = math.sqrt(tokens * 6) if ortho else 1.0
     torch.testing.assert_close(block(data, mask), data + mixed / scale)
+
+
+@pytest.mark.parametrize("ortho", [True, False])
+@pytest.mark.parametrize("block", [FourierMixing, HartleyMixing])
+def test_products_compute_the_same_forward_and_backward(block: type[FourierMixing], ortho: bool) -> None:
+    torch.manual_seed(0)
+    data = torch.randn(2, 21, 10, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 21, 10, dtype=torch.float64)
+    results = []
+    for method in ("fft", "matmul"):
+        out = block(10, ortho=ortho, method=method).double()(data)
+        results.append((out, *torch.autograd.grad((out * weight).sum(), data)))
+    for fast, plain in zip(*results, strict=True):
+        torch.testing.assert_close(fast, plain)
+
+
+def test_products_cost_what_torch_counts() -> None:
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        block = FourierMixing(32, method="matmul")
+        block(torch.empty(1, 50, 32))
+    assert block.flops_per_token(50) == counter.get_total_flops() / 50
 
 
 def test_nothing_is_learnt_but_the_norm() -> None:

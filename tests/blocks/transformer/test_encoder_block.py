@@ -122,7 +122,7 @@ def test_unknown_activation_names_the_argument(kind: type[TransformerEncoderBloc
 
 
 def test_heads_must_divide_the_hidden_size() -> None:
-    with pytest.raises(InputError, match="hidden_size=32 is not a multiple of num_heads=5"):
+    with pytest.raises(InputError, match="hidden_size=32 is not a multiple of num_attention_heads=5"):
         TransformerEncoderBlock(32, 5)
 
 

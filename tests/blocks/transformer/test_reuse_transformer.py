@@ -104,7 +104,7 @@ def test_output_range_returns_the_first_tokens(norm_first: bool) -> None:
 
 
 def test_what_it_refuses() -> None:
-    with pytest.raises(InputError, match="reuse_heads=5 must be between -1"):
+    with pytest.raises(InputError, match="reuse_attention=5 must be between -1"):
         make(has_state=True, reuse_attention=5)
     with pytest.raises(InputError, match="needs a state, but no block of kind"):
         make(has_state=True)(DATA, MASK)
