@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class NasError(Exception):
@@ -34,6 +34,16 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest allowed name, or an empty string."""
     close = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def told_once(places: Mapping[str, Iterable[str]]) -> list[str]:
+    """Say each mistake once, with the first of its places and how many more there are."""
+    told = []
+    for mistake, found in places.items():
+        first, *others = dict.fromkeys(found)
+        more = f" (and {len(others)} more)" if others else ""
+        told.append(f"{first}: {mistake}{more}")
+    return told
 
 
 def not_allowed(key: str, value: object, allowed: Sequence[object]) -> str:

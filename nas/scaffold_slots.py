@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.blocks.base import Block
 from nas.blocks.span import ALL_STATES, kinds_of
-from nas.errors import InputError
+from nas.errors import InputError, told_once
 from nas.factories import (
     accepts,
     call_mistakes,
@@ -78,21 +78,20 @@ class SlotPlan:
             InputError: a constructor refused its arguments, or a width is not the embedding's.
         """
         built: list[nn.Module] = []
+        refused: dict[str, list[str]] = {}
         wrong: list[str] = []
-        for index, layer in enumerate(self.layers):
+        for index, module in enumerate(self.layers):
             try:
-                module = (
-                    layer(**self._keywords(index, layer, width, max_seq_length, built))
-                    if is_factory(layer)
-                    else layer
-                )
+                if is_factory(module):
+                    module = module(**self._keywords(index, module, width, max_seq_length, built))
             except InputError as error:
-                wrong += [f"{self.where(index)}={name_of(layer)}: {mistake}" for mistake in error.mistakes]
+                for mistake in error.mistakes:
+                    refused.setdefault(mistake, []).append(f"{self.where(index)}={name_of(module)}")
                 continue
             wrong += self._module_mistakes(index, module, width)
             built.append(module)
-        if wrong:
-            raise InputError(*dict.fromkeys(wrong))
+        if refused or wrong:
+            raise InputError(*told_once(refused), *dict.fromkeys(wrong))
         return built
 
     def where(self, index: int) -> str:

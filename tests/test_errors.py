@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from nas.errors import InputError, NasError, check_choice, check_positive, check_probability, nearest
+from nas.errors import (
+    InputError,
+    NasError,
+    check_choice,
+    check_positive,
+    check_probability,
+    nearest,
+    told_once,
+)
 
 
 def test_input_error_keeps_its_mistakes_apart_and_is_a_value_error() -> None:
@@ -21,6 +29,10 @@ def test_input_error_keeps_its_mistakes_apart_and_is_a_value_error() -> None:
 )
 def test_nearest(name: str, allowed: list[str], offer: str) -> None:
     assert nearest(name, allowed) == offer
+
+
+def test_a_mistake_in_many_places_is_told_once() -> None:
+    assert told_once({"n=0": ["a"], "m=1": ["b", "b", "c", "d"]}) == ["a: n=0", "b: m=1 (and 2 more)"]
 
 
 def test_check_choice_names_key_value_allowed_and_nearest() -> None:

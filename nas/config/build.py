@@ -204,5 +204,11 @@ def instantiate_node(key: str, node: dict[str, Any]) -> Any:
         while cause is not None and not isinstance(cause, InputError):
             cause = cause.__cause__ or cause.__context__
         if cause is not None:
-            raise cause from None
+            raise _placed(cause, key, str(error)) from None
         raise InputError(f"{key}: {str(error).splitlines()[-1]}") from error
+
+
+def _placed(mistake: InputError, key: str, told: str) -> InputError:
+    """Name the block that a config builds itself (a shared one); other parts name themselves."""
+    _, _, place = told.partition("\nfull_key: blocks.")
+    return InputError(*(f"{key}.blocks.{place}: {m}" for m in mistake.mistakes)) if place else mistake

@@ -91,6 +91,7 @@ def test_the_recorded_overrides_make_the_same_run(trained: tuple[Path, Any]) -> 
     assert again.config == yaml.safe_load((run / "config.yaml").read_text())
 
 
+@pytest.mark.slow  # a process
 def test_the_same_command_again_trains_nothing(
     trained: tuple[Path, Any], shell: Any, tiny: tuple[str, ...]
 ) -> None:

@@ -97,6 +97,7 @@ def test_every_block_alone_and_twice(
         agrees(encoder_of(name, name, shared=(name,)), unseen, counted_quickly, training=True)
 
 
+@pytest.mark.slow  # each is built as well
 def test_200_random_encoders(
     random_encoders: Callable[[int], list[dict[str, Any]]], unseen: Callable[[str], float]
 ) -> None:

@@ -65,6 +65,7 @@ def test_a_worker_in_its_last_evaluation_finishes_the_trial_and_ends(
     assert "was killed" not in capfd.readouterr().err
 
 
+@pytest.mark.slow  # test_run.py kills workers too
 def test_a_worker_between_two_steps_saves_and_ends(base: tuple[str, ...], tmp_path: Path, capfd: Any) -> None:
     crew = Crew(1, (*base, "trainer.steps=100000", "trainer.evaluate_at=[1.0]"))
     begun(crew, tmp_path / "0", step=3)

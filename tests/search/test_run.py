@@ -71,12 +71,14 @@ def test_the_same_command_adds_nothing(lab: Any, command: list[str], capsys: Any
     assert (lab.rows("plain"), read_json(lab.outputs / "plain" / "study.json")) == before
 
 
+@pytest.mark.slow  # a whole search
 def test_a_smaller_total_says_so(lab: Any, command: list[str], capsys: Any) -> None:
     assert lab.search(*command, "n_trials=2") == 0
     assert "trials already: n_trials=2 is the total" in capsys.readouterr().err
     assert len(lab.rows("plain")) >= 5
 
 
+@pytest.mark.slow  # a whole search
 def test_a_larger_total_continues_and_a_tracker_makes_no_other_study(lab: Any, command: list[str]) -> None:
     before = by_number(lab.rows("plain"))
     cache = f"paths.cache={lab.folder / 'other_cache'}"

@@ -24,6 +24,7 @@ def test_a_checkpoint_that_does_not_fit_costs_a_warning(start: Any, read: Any, t
     assert read[1](process.folder) == read[1](free.folder)
 
 
+@pytest.mark.slow  # processes that fill a file
 def test_a_metrics_file_that_cannot_grow_ends_the_run_and_keeps_the_checkpoint(
     start: Any, tmp_path: Path, read: Any
 ) -> None:

@@ -109,6 +109,7 @@ def test_divergence(make: Any) -> None:
     assert result.seconds > 0
 
 
+@pytest.mark.slow  # a process
 def test_divergence_is_not_exit_code_0(start: Any, tmp_path: Path) -> None:
     process = start(tmp_path / "outputs", "optimizer.lr=1e4")
     assert process.wait() == 1

@@ -17,7 +17,8 @@ def real_transform(data: Tensor, *, ortho: bool, hartley: bool = False) -> Tenso
     """
     if torch.compiler.is_compiling():  # graphs take neither a gradient of one's own nor the flips for any T
         whole = torch.fft.fft2(data, norm="ortho" if ortho else "backward")
-        return whole.real - whole.imag if hartley else whole.real
+        kept: Tensor = whole.real - whole.imag if hartley else whole.real
+        return kept
     out: Tensor = _RealTransform.apply(data, ortho, hartley)  # type: ignore[no-untyped-call]
     return out
 
