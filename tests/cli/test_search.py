@@ -127,6 +127,7 @@ def kill_and_check(arguments: list[str], moment: Any, patience: float = 2.0) -> 
         assert "Traceback" not in process.communicate()[1]
 
 
+@pytest.mark.slow  # tests/search/test_run.py kills workers, tests/train/test_resume.py runs
 def test_killed_and_started_again_nothing_is_lost(tmp_path: Path) -> None:
     arguments = command(tmp_path, *LONG, "n_trials=5")
 

@@ -90,6 +90,7 @@ def test_values_fit_the_annotations(path: Path) -> None:
         assert linked or fits(value, annotation), f"{key}={value!r} must be {allowed(annotation)}"
 
 
+@pytest.mark.slow  # a composition for every file
 @pytest.mark.parametrize("option", options())
 def test_every_choice_composes(option: str) -> None:
     group = option.split("=")[0]

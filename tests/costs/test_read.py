@@ -118,6 +118,7 @@ def test_memory_of_larger_batches(random_encoders: Callable[[int], list[dict[str
         assert cost(config, 3, T).activation_bytes == trained(encoder.train(), 3)[1]
 
 
+@pytest.mark.slow  # every preset is built
 @pytest.mark.parametrize("preset", sorted(p.stem for p in PRESETS.glob("*.yaml") if p.stem != "base"))
 def test_every_preset(preset: str) -> None:
     run = nas.build([f"encoder={preset}", "task=mqar", "encoder.hidden_size=16"])
