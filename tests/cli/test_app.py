@@ -119,6 +119,7 @@ def test_a_failing_run_does_not_stop_a_grid(command: Any) -> None:
     assert "error: the loss is nan" in outcome.err
 
 
+@pytest.mark.slow  # the two above run grids as well
 def test_a_grid_is_checked_before_its_first_run(command: Any) -> None:
     outcome = command(
         "train", pytest.fail, "-m", "task=mqar,nope", "seed=1,x", "encoder.hidden_cls.0=attn,fnn"

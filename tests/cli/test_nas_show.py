@@ -104,6 +104,7 @@ def test_describe_takes_no_memory_for_weights() -> None:
     assert describe(big)["parameters"] > 1e9
 
 
+@pytest.mark.slow  # two processes
 def test_the_command_and_its_flag(shell: Any, tmp_path: Any) -> None:
     table = shell("nas-show", *SMALL, folder=tmp_path)
     assert table.code == DONE, table.err

@@ -53,6 +53,7 @@ def interrupted(crew: Crew) -> list[Any]:
     return heard
 
 
+@pytest.mark.slow  # two processes
 def test_a_worker_in_its_last_evaluation_finishes_the_trial_and_ends(
     base: tuple[str, ...], tmp_path: Path, capfd: Any
 ) -> None:

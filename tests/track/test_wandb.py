@@ -183,6 +183,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**{k: v for k, v in os.environ.items() if not k.startswith("WANDB")}, **home}
 
 
+@pytest.mark.slow  # a process that is killed
 def test_a_killed_run_keeps_its_rows_and_nothing_is_asked(
     tmp_path: Path, read_wandb: Any, environment: dict[str, str]
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_signal_saves_and_the_same_command_continues(
     assert_same(again.folder, expected, read)
 
 
+@pytest.mark.slow  # several processes
 def test_several_kills(start: Any, read: Any, tmp_path: Path, expected: Path) -> None:
     kills = 0
     for rows in (2, 11, 20, 29, 38):
