@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
+MOST_NAMES = 16
+"""Of more than these, a message names only the nearest."""
+
 
 class NasError(Exception):
     """The base of every error that this package raises on purpose."""
@@ -30,6 +33,23 @@ class InterruptedRunError(NasError):
     """The run was asked to stop (SIGTERM or Ctrl-C); everything so far is saved."""
 
 
+class PausedRunError(NasError):
+    """The run was paused at a rung; everything so far is saved, and the same call continues it.
+
+    Args:
+        message: where.
+        seconds: of the run so far.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class ElsewhereError(NasError):
+    """Another process of this run failed, and has told why."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest allowed name, or an empty string."""
     close = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1, cutoff=0.5)
@@ -49,7 +69,15 @@ def told_once(places: Mapping[str, Iterable[str]]) -> list[str]:
 def not_allowed(key: str, value: object, allowed: Sequence[object]) -> str:
     """Say that ``key=value`` is not one of the allowed values, and offer the nearest."""
     names = [str(a) for a in allowed]
-    return f"{key}={value!r} is not one of {names}{nearest(str(value), names)}"
+    return f"{key}={value!r} is not one of {_shown(str(value), names)}{nearest(str(value), names)}"
+
+
+def _shown(value: str, names: list[str]) -> str:
+    """Return the names, or of very many those that are most like ``value``."""
+    if len(names) <= MOST_NAMES:
+        return str(names)
+    alike = set(difflib.get_close_matches(value, names, n=MOST_NAMES // 2, cutoff=0.0))
+    return f"{[name for name in names if name in alike]} and {len(names) - len(alike)} more"
 
 
 def check_choice(key: str, value: object, allowed: Sequence[object]) -> None:

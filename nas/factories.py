@@ -105,12 +105,15 @@ def plain(value: Any) -> Any:
     return value
 
 
+_signature = functools.cache(inspect.signature)
+"""Of classes: an encoder asks sixty times for them while it is built."""
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     try:
-        return inspect.signature(function).parameters
+        known = _signature if isinstance(function, type) else inspect.signature
+        return known(function).parameters
     except ValueError:  # some built-in callables do not tell: anything may be passed
         both = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
         return {kind.name.lower(): inspect.Parameter(kind.name.lower(), kind) for kind in both}

@@ -15,22 +15,30 @@ from typing import IO, Any
 from nas.errors import InputError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` so that a reader sees the old file or the new one, never half."""
+def write_text(path: Path, text: str, durable: bool = True) -> None:
+    """Write ``text`` to ``path`` so that a reader sees the old file or the new one, never half.
+
+    Args:
+        path: the file.
+        text: all of it.
+        durable: wait until it is on the disk. Without it a kill costs nothing, a power failure
+            perhaps the file: enough for views that are made again from other files.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Write ``value`` as indented JSON, whole or not at all; NaN and infinity become null."""
-    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n", durable)
 
 
 def read_json(path: Path) -> Any:
@@ -52,12 +60,14 @@ def _finite(value: Any) -> Any:
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder that takes ``path``'s place when the block ends without error.
 
+    Nobody else may write ``path`` meanwhile: what others left half made was left by a kill, and goes.
     A kill between the two renames leaves ``path`` under the name ``<path>.old``;
     `settled_folder` finds it there.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     old = path.with_name(f"{path.name}.old")
-    shutil.rmtree(temporary, ignore_errors=True)
+    for left_over in path.parent.glob(f".{path.name}.*"):
+        shutil.rmtree(left_over, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary

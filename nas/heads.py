@@ -37,6 +37,9 @@ class TokenHead(nn.Module):
         InputError: the encoder's table has another number of rows.
     """
 
+    reads_chosen = True
+    """The tokens at other positions are not read: an encoder need not finish them."""
+
     def __init__(self, encoder: nn.Module, vocab_size: int, prior: Tensor | None = None) -> None:
         super().__init__()
         self._table: Callable[[], Tensor] = encoder.get_embedding_table  # type: ignore[assignment]

@@ -128,6 +128,11 @@ def padding_of(attention_mask: Tensor | BlockedMask | None) -> Tensor | None:
     return real
 
 
+def hide_padding(data: Tensor, real: Tensor | None) -> Tensor:
+    """Return [B, T, C] with 0 where ``real`` [B, T] is false."""
+    return data if real is None else data.masked_fill(~real[..., None], 0.0)
+
+
 def attention_bias(attention_mask: Tensor | BlockedMask | None, dtype: torch.dtype) -> Tensor | None:
     """Return what a mask adds to the scores [B, H, T, S], or None: [B, 1, 1, S] or [B, 1, T, S].
 

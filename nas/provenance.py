@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import functools
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,12 @@ PACKAGES = (
     "tokenizers",
     "safetensors",
 )
+
+
+def changed_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the keys in which data differs from what a file tells of it, as JSON holds both."""
+    there = json.loads(json.dumps(now))
+    return [key for key in {**before, **there} if before.get(key) != there.get(key)]
 
 
 def now() -> str:

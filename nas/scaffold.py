@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nas.blocks.chosen import count_whole, run_chosen
+from nas.blocks.recompute import recomputed
 from nas.blocks.transformer.encoder_block import Transformer, truncated_normal
 from nas.configured import Configured
 from nas.embeddings import TransformerEmbedding
@@ -16,7 +18,7 @@ from nas.errors import InputError
 from nas.factories import name_of, plain
 from nas.inputs import Inputs, mask_of
 from nas.masks import SelfAttentionMask
-from nas.scaffold_checks import build_part, check_arguments, path_in, width_of
+from nas.scaffold_checks import build_part, check_arguments, path_in, repeats, width_of
 from nas.scaffold_config import Attribute, ConfigReader, ConfigWriter, Live
 from nas.scaffold_slots import ForwardMasks, Slot, SlotPlan, call_layer, make_slots
 
@@ -85,7 +87,7 @@ class EncoderScaffold(Configured, nn.Module):
         hidden_cls = plain(hidden_cls)
         listed = isinstance(hidden_cls, list | tuple)
         plan = SlotPlan(
-            hidden_cls if listed else [hidden_cls] * _repeats(num_hidden_instances),
+            hidden_cls if listed else [hidden_cls] * repeats(num_hidden_instances),
             plain(hidden_cfg) if isinstance(hidden_cfg, Mapping) else {},
             feed_layer_idx=feed_layer_idx is True,
             layer_idx_as_attention_seed=layer_idx_as_attention_seed is True,
@@ -111,6 +113,7 @@ class EncoderScaffold(Configured, nn.Module):
         )
         self.return_all_layer_outputs = return_all_layer_outputs
         self.dict_outputs = dict_outputs
+        self.activation_checkpointing = False  # whether training keeps only what goes from layer to layer
         self._build_embedding(build_part("embedding", embedding_cls, embedding_cfg), embedding_data)
         self._hidden_size = width_of(self.embedding, embedding_cfg, plan)
         self._build_slots(plan, build_part("mask", mask_cls, mask_cfg))
@@ -161,6 +164,10 @@ class EncoderScaffold(Configured, nn.Module):
     def sequence_output(self, inputs: Inputs) -> Tensor:
         """Return the last layer's output [B, T, D] alone: what token tasks train on."""
         return self._layer_outputs(inputs)[-1]
+
+    def chosen_output(self, inputs: Inputs, chosen: Tensor) -> Tensor:
+        """Return `sequence_output` at places ``chosen`` [B, m], [B, m, D]; the others are not finished."""
+        return self._layer_outputs(inputs, chosen)[-1]
 
     @property
     def hidden_size(self) -> int:
@@ -257,15 +264,20 @@ class EncoderScaffold(Configured, nn.Module):
         """Build an encoder from what `to_json` returned."""
         return cls.from_config(json.loads(text))
 
-    def _layer_outputs(self, inputs: Inputs) -> list[Tensor]:
-        """Return the output [B, T, D] of each slot."""
+    def _layer_outputs(self, inputs: Inputs, chosen: Tensor | None = None) -> list[Tensor]:
+        """Return the output [B, T, D] of each slot; with ``chosen`` the last is that at chosen tokens."""
         data, embedded_mask = self._embed(inputs)
         masks = ForwardMasks(self.masks, data, mask_of(inputs), embedded_mask)
         states: dict[str, Any] = {}
-        outputs = []
-        for slot in self._slots:
-            data = call_layer(self.blocks[slot.block], slot, data, masks.for_slot(slot), states)
+        outputs: list[Tensor] = []
+        again = self.activation_checkpointing and self.training and torch.is_grad_enabled()
+        layers, seen = self.hidden_layers, [masks.for_slot(slot) for slot in self._slots]
+        whole = len(layers) if chosen is None else count_whole(layers, seen)
+        for slot, layer, mask in zip(self._slots[:whole], layers, seen, strict=False):
+            data = call_layer(recomputed(layer, again), slot, data, mask, states)
             outputs.append(data)
+        if chosen is not None:
+            outputs.append(run_chosen(layers[whole:], seen[whole:], data, chosen))
         if self.output_layer_norm is not None:
             outputs[-1] = self.output_layer_norm(outputs[-1])
         return outputs
@@ -286,9 +298,3 @@ class EncoderScaffold(Configured, nn.Module):
             f"The EncoderScaffold does not have a reference to the embedding {what} "
             f"(embedding_cls={name_of(self.embedding)})"
         )
-
-
-def _repeats(num_hidden_instances: Any) -> int:
-    """Return how often a single layer is repeated; 1 for a wrong number, which is told elsewhere."""
-    valid = isinstance(num_hidden_instances, int) and not isinstance(num_hidden_instances, bool)
-    return max(1, num_hidden_instances) if valid else 1

@@ -135,3 +135,9 @@ def _number_mistakes(number: Any, length: int, listed: bool) -> list[str]:
 
 def _warn_no_effect(setting: str, instances: str) -> None:
     warnings.warn(f"{setting} has no effect: {instances} is already built", UserWarning, stacklevel=4)
+
+
+def repeats(num_hidden_instances: Any) -> int:
+    """Return how often a single layer is repeated; 1 for a wrong number, which is told elsewhere."""
+    valid = isinstance(num_hidden_instances, int) and not isinstance(num_hidden_instances, bool)
+    return max(1, num_hidden_instances) if valid else 1

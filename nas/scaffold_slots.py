@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,7 +112,7 @@ class SlotPlan:
             if given.get(key) is None and accepts(layer, key, by_name_only=True):
                 keywords[key] = value
         if given.get("has_state") is None and accepts(layer, "has_state", by_name_only=True):
-            kinds = frozenset[str]().union(*(_state_kinds(module) for module in built))
+            kinds = frozenset[str]().union(*(emitted_kinds(module) for module in built))
             keywords["has_state"] = state_kind(target_of(layer)) in kinds
         if self.feed_layer_idx and accepts(layer, "layer_idx"):
             keywords["layer_idx"] = index
@@ -193,7 +193,8 @@ def state_kind(layer: Any) -> str:
     return kind if isinstance(kind, str) else Block.state_kind
 
 
-def _state_kinds(layer: nn.Module) -> frozenset[str]:
+def emitted_kinds(layer: nn.Module) -> frozenset[str]:
+    """Return which states a layer leaves to those after it."""
     if isinstance(layer, Block):
         return kinds_of(layer)
     return frozenset([state_kind(layer)] if is_recursive(layer) else [])
@@ -231,7 +232,7 @@ def make_slots(
 
 
 def call_layer(
-    layer: nn.Module, slot: Slot, data: Tensor, mask: Tensor | None, states: dict[str, Any]
+    layer: Callable[..., Any], slot: Slot, data: Tensor, mask: Tensor | None, states: dict[str, Any]
 ) -> Tensor:
     """Return a layer's output [B, T, D], and put the state that it returns into ``states``.
 
@@ -241,8 +242,8 @@ def call_layer(
     if not slot.recursive:
         out = layer(data, mask)
     else:
-        every = slot.state_kind == ALL_STATES
-        result = layer(data, mask, states if every else states.get(slot.state_kind))
+        every = slot.state_kind == ALL_STATES  # a copy, for a layer that is run again in the backward pass
+        result = layer(data, mask, dict(states) if every else states.get(slot.state_kind))
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise InputError(
                 f"{name_of(layer)} takes a state, but returned a {type(result).__name__}: "

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis.internal.conjecture import providers
+
+# Hypothesis reads the source of all our modules for constants to try: 13 s of a default run, in each worker.
+if hasattr(providers, "_get_local_constants"):
+    providers._get_local_constants = lambda: providers._local_constants
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -100,6 +100,7 @@ def test_a_prior_is_what_the_head_starts_from(encoder: Encoder) -> None:
     torch.testing.assert_close(share, (counts + 1) / (counts.sum() + 11))
 
 
+@pytest.mark.slow  # compiles
 def test_it_compiles_as_one_graph(encoder: Encoder) -> None:
     pair = nn.ModuleList([encoder, TokenHead(encoder, 11)])
 

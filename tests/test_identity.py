@@ -21,8 +21,8 @@ from torch import Tensor
 from nas.architecture import architecture_hash, canonical
 from nas.blocks.base import Block
 from nas.blocks.losses import collect_losses
-from nas.config.build import build_encoder
 from nas.config.compose import hydra_loaded
+from nas.config.parts import build_encoder
 from nas.errors import InputError
 from nas.scaffold import EncoderScaffold
 from nas.scaffold_config import resolve
@@ -38,6 +38,7 @@ ALIKE = {"relu6"}
 
 
 class Task:
+    longest = 32
     name, vocab_size, seq_length = "test", 50, T
 
 
@@ -130,6 +131,7 @@ def plain(name: str) -> tuple[str, list[Tensor]]:
 
 @settings(max_examples=100, derandomize=True, deadline=None, database=None)
 @given(st.data())
+@pytest.mark.slow  # seconds
 def test_the_hash_changes_with_the_function_and_only_then(data: st.DataObject) -> None:
     name, key, value = data.draw(st.sampled_from(variations()))
     try:
@@ -143,6 +145,7 @@ def test_the_hash_changes_with_the_function_and_only_then(data: st.DataObject) -
         assert not same, f"{name}: {key}={value} changes the hash, but not the function"
 
 
+@pytest.mark.slow  # builds many configurations
 @settings(max_examples=25, derandomize=True, deadline=None, database=None)
 @given(st.integers(0, 10**6))
 def test_names_spare_blocks_and_empty_slots_do_not_count(number: int) -> None:

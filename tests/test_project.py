@@ -19,10 +19,10 @@ import nas
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
-    {"errors", "configured", "progress", "provenance", "seeding"},
+    {"errors", "configured", "progress", "provenance", "seeding", "pareto"},
     {"files", "slots", "strip", "factories", "inputs", "masks", "heads", "scaffold_config"},
-    {"blocks", "tasks", "track", "drawing"},
-    {"embeddings", "scaffold_slots", "report"},
+    {"blocks", "track", "drawing"},
+    {"embeddings", "tasks", "scaffold_slots", "report"},
     {"scaffold_checks"},
     {"scaffold"},
     {"architecture", "pool", "train", "interop"},
@@ -189,26 +189,7 @@ try:
 except SystemExit as exit:
     assert exit.code == 0, exit.code
 """
-COST = (
-    HELP
-    + """
-import resource
-print(resource.getrusage(resource.RUSAGE_SELF).ru_utime + resource.getrusage(resource.RUSAGE_SELF).ru_stime)
-"""
-)
 
 
 def test_help_loads_neither_torch_nor_wandb_nor_optuna() -> None:
     assert heavy_after(HELP) == ["hydra"]
-
-
-def test_help_is_quick() -> None:
-    """CPU time, not wall time, and the least of three: other work on the machine must not matter."""
-    seconds = []
-    for _ in range(3):
-        code = "import sys\n" + COST
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        seconds.append(float(done.stdout.splitlines()[-1]))
-        if seconds[-1] < 1.5:
-            return
-    assert min(seconds) < 1.5

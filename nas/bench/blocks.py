@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nas.bench.base import Bench, Shape
 from nas.bench.library import build_block, choose_blocks
-from nas.bench.measure import Timing, choose_clock, interleave, ratio, thread_count
+from nas.bench.measure import Timing, choose_clock, interleave, ratio
 from nas.bench.peers import Peer, peers_of
 from nas.bench.plain import plain_form
 from nas.bench.tables import SLOWER, block_tables
@@ -19,6 +19,7 @@ from nas.blocks.base import Block
 from nas.errors import InputError, check_choice, check_positive
 from nas.progress import Say
 from nas.seeding import seed_torch
+from nas.train.threads import thread_count
 
 if TYPE_CHECKING:
     from rich.table import Table

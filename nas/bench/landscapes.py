@@ -46,10 +46,6 @@ class Landscape(ABC):
     def better(self) -> str:
         """Return whether ``higher`` or ``lower`` scores are the better ones."""
 
-    def size(self, number: int) -> float:
-        """Return how large a configuration is, for largest-first; 0 where there is no size."""
-        return 0.0
-
 
 class NK(Landscape):
     """A random function of lists in which each slot's worth depends on k others (Kauffman 1987).
@@ -143,7 +139,7 @@ class Recorded(Landscape):
         return 1.0 + float((self.values > best).sum())
 
     def size(self, number: int) -> float:
-        """Return what was recorded."""
+        """Return how large a configuration is, for largest-first."""
         return self.sizes[number]
 
     def _code(self, params: Mapping[str, Any]) -> list[int]:

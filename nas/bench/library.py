@@ -9,8 +9,9 @@ from typing import Any
 
 from nas.bench.base import Shape
 from nas.blocks.base import Block
-from nas.config.build import build_encoder, instantiate_node
 from nas.config.compose import Composed, compose, group_options, hydra_loaded, with_values
+from nas.config.instantiate import instantiate_node
+from nas.config.parts import build_encoder
 from nas.errors import InputError, not_allowed
 
 WITHOUT_WORK = ("none",)

@@ -93,17 +93,6 @@ def ratio(rival: Timing, ours: Timing, seed: int) -> Ratio:
     return Ratio(float(np.median(paired)), float(low), float(high))
 
 
-@contextmanager
-def thread_count(threads: int) -> Iterator[None]:
-    """Let PyTorch use so many threads on the CPU for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _time(call: Call, clock: Clock) -> float:
     _wait()
     start = clock()

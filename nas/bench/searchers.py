@@ -13,7 +13,9 @@ import numpy as np
 import optuna
 
 from nas.bench.landscapes import Landscape, Params, Recorded
+from nas.bench.pool import Pool
 from nas.search import samplers
+from nas.search.samplers.proposing import ProposingSampler
 
 
 class Searcher(ABC):
@@ -149,6 +151,18 @@ def _optuna(sampler: Callable[..., optuna.samplers.BaseSampler], **settings: Any
     return make
 
 
+def _pool(sampler: Callable[..., ProposingSampler]) -> Maker:
+    """Return a maker of searchers that know which rows a table has, if it is one."""
+
+    def make(landscape: Landscape, seed: int) -> Searcher:
+        made = sampler(seed=seed)
+        if isinstance(landscape, Recorded):
+            made.guide(Pool(landscape))
+        return OptunaSearcher(made, landscape.choices)
+
+    return make
+
+
 def _syne_tune(name: str) -> Maker:
     return lambda landscape, seed: SyneTuneSearcher(name, landscape.choices, seed)
 
@@ -164,7 +178,8 @@ def _largest(landscape: Landscape, seed: int) -> Searcher:
 
 MAKERS: dict[str, Maker] = {
     "auto": _optuna(samplers.auto),
-    "random": _optuna(samplers.Random),
+    "auto_pool": _pool(samplers.auto),
+    "random": _pool(samplers.Random),
     "evolution": _optuna(samplers.RegularizedEvolution),
     "local_search": _optuna(samplers.LocalSearch),
     "tpe": _optuna(samplers.TPE),
@@ -190,4 +205,6 @@ def missing(name: str, landscape: Landscape) -> str | None:
             return f"{package} is not installed"
     if name == "largest_first" and not isinstance(landscape, Recorded):
         return "nothing has a size"
+    if name == "auto_pool" and not isinstance(landscape, Recorded):
+        return "every configuration can be chosen"
     return None

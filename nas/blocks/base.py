@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal, TypedDict, get_args
 from torch import Tensor, nn
 
 from nas.blocks.arguments import check_kinds, renamed
+from nas.blocks.growth import Widening, silence, weights_of
 from nas.blocks.norms import NormType, make_norm
-from nas.blocks.positions import sinusoid
-from nas.blocks.residuals import Add, Residual, make_residual
+from nas.blocks.positions import places_of
+from nas.blocks.residuals import Add, Residual, Scaled, make_residual
 from nas.configured import Configured
 from nas.errors import InputError, check_choice, check_positive, check_probability
 from nas.masks import mask_mistake
@@ -37,6 +38,8 @@ class Block(Configured, nn.Module):
     mask_cls: ClassVar[type[nn.Module] | None] = None
     """What makes the block's mask from data and padding mask; None: the scaffold's ``mask_cls``."""
 
+    tokenwise: ClassVar[bool] = False
+    """Whether each token is mapped by itself, so that the last block need not map those nobody reads."""
     told_as: ClassVar[Mapping[str, str]] = {}
     """Arguments of the parts inside, and what this block calls them: for messages."""
 
@@ -70,6 +73,22 @@ class Block(Configured, nn.Module):
             mistake = mask_mistake(attention_mask, data)
         if mistake:
             raise InputError(f"{self.label} ({type(self).__name__}): {mistake}")
+
+    @property
+    def widenings(self) -> Mapping[str, Mapping[str, Widening]]:
+        """Arguments that may grow from a trained block to this one, whose function then stays the same.
+
+        Each has what becomes of the weights that it shapes, by their names in this block's state.
+        """
+        return {}
+
+    def start_as_identity(self) -> None:
+        """Set weights such that the block returns its data as it is, and learns from there.
+
+        Raises:
+            InputError: none of its weights do that.
+        """
+        raise InputError(f"{self.label} ({type(self).__name__}) can not start as the identity")
 
     @property
     def label(self) -> str:
@@ -166,6 +185,27 @@ class ResidualBlock(Block):
         """Return the floating-point operations of `mix` per token."""
         raise NotImplementedError
 
+    def last_weights(self) -> list[Tensor]:
+        """Return the weights that make what `mix` returns 0 when they are: by default those of ``output``."""
+        last = getattr(self, "output", None)
+        return weights_of(last) if isinstance(last, nn.Linear) else []
+
+    def start_as_identity(self) -> None:
+        """Silence the residual branch: its scale, the norm after the mixer, or the mixer's last weights.
+
+        Raises:
+            InputError: the sum is normalised or gated, or the mixer has no such weights.
+        """
+        silenced: list[Tensor] = []
+        if isinstance(self.norm_after, nn.Identity) and not self.recursive:
+            if isinstance(self.residual, Scaled):
+                silenced = [self.residual.scale]
+            elif isinstance(self.residual, Add):
+                silenced = weights_of(self.norm_mixed) or self.last_weights()
+        if not silenced:
+            super().start_as_identity()
+        silence(silenced)
+
     def flops_per_token(self, seq_length: int) -> float:
         """Return the mixer's operations and those of the residual scheme."""
         return self.mix_flops(seq_length) + self.residual.flops_per_token
@@ -177,7 +217,7 @@ class ResidualBlock(Block):
         """
         read = self.norm_before(data)
         if self.adds_places:
-            read = read + sinusoid(data.shape[1], data.shape[2], data.device).to(data.dtype)
+            read = read + places_of(data)
         mixed = self.mix(read, attention_mask, *state)
         if not self.recursive:
             return self.dropout(self.norm_mixed(mixed))

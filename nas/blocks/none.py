@@ -13,6 +13,7 @@ class NoBlock(Block):
     """Returns its input: lets a search change the depth without changing the number of slots."""
 
     role: ClassVar[Role] = "none"
+    tokenwise: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()  # states that there are no arguments
@@ -25,6 +26,9 @@ class NoBlock(Block):
     def flops_per_token(self, seq_length: int) -> float:
         """Return 0."""
         return 0.0
+
+    def start_as_identity(self) -> None:
+        """Do nothing: it is one."""
 
     def forward(self, data: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Return ``data`` [B, T, D]."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -86,28 +86,11 @@ class Span(nn.Module):
         return out - data, states
 
 
-class SpanBlock(Block):
-    """A block that holds a span: `run` says what is done with it.
+class SpanHolder(Block):
+    """What a block that holds a ``span`` tells of the blocks inside; mixed into its other base."""
 
-    It takes and returns states where an inner block does; every state that comes in goes on.
-
-    Args:
-        hidden_size: D.
-        span: name to block (class, partial or instance), in order; in YAML, nodes with ``_target_``.
-
-    Raises:
-        InputError: see `Span`.
-    """
-
-    role: ClassVar[Role] = "recursive"
     state_kind: ClassVar[str] = ALL_STATES
-    inner_layout: ClassVar[Literal["sequence", "parallel"]] = "sequence"
-
-    def __init__(self, hidden_size: int, span: dict[str, Any]) -> None:
-        super().__init__()
-        check_positive(hidden_size=hidden_size)
-        self.hidden_size = hidden_size
-        self.span = Span(span, hidden_size)
+    span: Span
 
     @property
     def state_kinds(self) -> frozenset[str]:
@@ -124,14 +107,37 @@ class SpanBlock(Block):
         """The blocks inside, in the order of one pass."""
         return self.span.inner_blocks
 
+    def effective_config(self) -> dict[str, Any]:
+        """Leave out the span: it is described by `inner_blocks`."""
+        return {key: value for key, value in super().effective_config().items() if key != "span"}
+
+
+class SpanBlock(SpanHolder):
+    """A block that holds a span: `run` says what is done with it.
+
+    It takes and returns states where an inner block does; every state that comes in goes on.
+
+    Args:
+        hidden_size: D.
+        span: name to block (class, partial or instance), in order; in YAML, nodes with ``_target_``.
+
+    Raises:
+        InputError: see `Span`.
+    """
+
+    role: ClassVar[Role] = "recursive"
+    inner_layout: ClassVar[Literal["sequence", "parallel"]] = "sequence"
+
+    def __init__(self, hidden_size: int, span: dict[str, Any]) -> None:
+        super().__init__()
+        check_positive(hidden_size=hidden_size)
+        self.hidden_size = hidden_size
+        self.span = Span(span, hidden_size)
+
     @property
     def num_loops(self) -> int:
         """How often one forward pass in training runs the span."""
         return 1
-
-    def effective_config(self) -> dict[str, Any]:
-        """Leave out the span: it is described by `inner_blocks`."""
-        return {key: value for key, value in super().effective_config().items() if key != "span"}
 
     def run(self, data: Tensor, attention_mask: Tensor | None, states: States) -> tuple[Tensor, States]:
         """Map [B, T, D] and all states to both anew."""
@@ -162,13 +168,7 @@ def run_block(
     block: Block, data: Tensor, attention_mask: Tensor | None, states: States
 ) -> tuple[Tensor, States]:
     """Return a block's output [B, T, D] and the states after it; ``states`` is left as it was."""
-    if not block.recursive:
-        return block(data, attention_mask), states
-    if block.state_kind == ALL_STATES:
-        out, new = block(data, attention_mask, states)
-        return out, new
-    out, state = block(data, attention_mask, states.get(block.state_kind))
-    return out, {**states, block.state_kind: state}
+    return _with_states(block, block, data, attention_mask, states)
 
 
 def update_of(
@@ -183,12 +183,19 @@ def update_of(
         out, states = run_block(block, data, attention_mask, states)
         return out - data, states
     assert isinstance(block, ResidualBlock)
+    return _with_states(block.branch, block, data, attention_mask, states)
+
+
+def _with_states(
+    call: Callable[..., Any], block: Block, data: Tensor, attention_mask: Tensor | None, states: States
+) -> tuple[Tensor, States]:
+    """Call a block, or its branch, with the state of its kind, and put the new one in its place."""
     if not block.recursive:
-        return block.branch(data, attention_mask), states
+        return call(data, attention_mask), states
     if block.state_kind == ALL_STATES:
-        out, new = block.branch(data, attention_mask, states)
+        out, new = call(data, attention_mask, states)
         return out, new
-    out, state = block.branch(data, attention_mask, states.get(block.state_kind))
+    out, state = call(data, attention_mask, states.get(block.state_kind))
     return out, {**states, block.state_kind: state}
 
 

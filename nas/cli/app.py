@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from nas.config.compose import Composed, Kind, compose, for_hydra, split_grid
-from nas.errors import InputError, InterruptedRunError, NasError
-from nas.progress import say
+from nas.config.compose import Composed, Kind, compose, for_hydra
+from nas.config.overrides import split_grid
+from nas.errors import ElsewhereError, InputError, InterruptedRunError, NasError
+from nas.progress import say, silent
+from nas.train.processes import is_main
 
 if TYPE_CHECKING:
     import argparse
@@ -26,25 +28,28 @@ _INFORMATION = ("help", "hydra_help", "cfg", "info", "shell_completion")
 def run_command(kind: Kind, action: Action, arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; wrong input is told without a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    tell = say if is_main() else silent  # of several processes, one talks
     # SIGTERM outside the training loop leaves like Ctrl-C: what was finished is kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _dispatch(kind, action, given)
     except InputError as error:
         for mistake in error.mistakes:
-            say(f"error: {mistake}")
+            tell(f"error: {mistake}")
         return WRONG_INPUT
     except InterruptedRunError as error:
-        say(f"interrupted: {error}")
+        tell(f"interrupted: {error}")
         return INTERRUPTED
     except KeyboardInterrupt:
-        say("interrupted; run the same command to continue")
+        tell("interrupted; run the same command to continue")
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except ElsewhereError:  # which has told why
+        return FAILED
     except (NasError, OSError) as error:  # a full disk, a folder without permission
-        say(f"error: {error}")
+        tell(f"error: {error}")
         return FAILED
 
 
@@ -60,6 +65,8 @@ def run_process(kind: Kind, action: Action, arguments: Sequence[str] | None = No
 
 def import_torch() -> None:
     """Import PyTorch with Ctrl-C and SIGTERM held back: inside its C++ they would abort the process."""
+    if "RANK" in os.environ:  # of torchrun: that another process left is told in our own words
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         import torch  # noqa: F401
@@ -133,7 +140,8 @@ def _run_grid(kind: Kind, action: Action, overrides: list[str]) -> int:
         raise InputError(*mistakes)
     worst = DONE
     for number, composed in enumerate(checked, start=1):
-        say(f"run {number} of {len(checked)}: {' '.join(composed.overrides)}")
+        if is_main():
+            say(f"run {number} of {len(checked)}: {' '.join(composed.overrides)}")
         worst = max(worst, _run_one(action, composed))
     return worst
 
@@ -144,5 +152,6 @@ def _run_one(action: Action, composed: Composed) -> int:
     except InterruptedRunError:
         raise
     except NasError as error:
-        say(f"error: {error}")
+        if is_main() and not isinstance(error, ElsewhereError):
+            say(f"error: {error}")
         return FAILED

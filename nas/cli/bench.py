@@ -51,7 +51,7 @@ def bench_json(composed: Composed) -> int:
 
 def _measure(composed: Composed) -> tuple[Any, dict[str, Any], Path]:
     import_torch()
-    from nas.config.build import instantiate_node
+    from nas.config.instantiate import instantiate_node
     from nas.files import write_json
     from nas.provenance import provenance
 

@@ -57,7 +57,7 @@ def _section(names: list[str], encoder: Mapping[str, Any]) -> str:
         [slot] = cost(alone, 1, TOKENS, vocab_size=2).per_slot
         sizes = f"{slot.parameters:,} | {slot.flops_per_token:,.0f}"
         what, knobs = _told_by_file(name, node, encoder["composition"])
-        lines.append(f"| `{name}` | {what} | {knobs} | {_source(node['_target_'])} | {sizes} |")
+        lines.append(f"| `{name}` | {what} | {knobs} | {papers(node['_target_'])} | {sizes} |")
     return "\n".join([*lines, ""])
 
 
@@ -73,13 +73,13 @@ def _told_by_file(name: str, node: Mapping[str, Any], composition: Mapping[str, 
     return what, " ".join(knobs) or "–"
 
 
-def _source(target: str) -> str:
+def papers(target: str) -> str:
     """Return the papers that a class's docstring names first."""
     from nas.scaffold_config import resolve
 
     text = " ".join((inspect.getdoc(resolve(target)) or "").partition("Args:")[0].split())
-    papers = _PAPER.findall(text)[:_MOST_PAPERS]
-    links = [f"[{who}](https://arxiv.org/abs/{number})" for who, number in papers]
+    found = _PAPER.findall(text)[:_MOST_PAPERS]
+    links = [f"[{who}](https://arxiv.org/abs/{number})" for who, number in found]
     return ", ".join(links) or ("Model Garden" if "Model Garden" in text else "–")
 
 

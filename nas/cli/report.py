@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nas.cli.app import DONE, run_process
 from nas.config.compose import Composed
 from nas.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from nas.search.storages.sqlite import SQLite
 
 
 def main() -> None:
@@ -21,9 +26,60 @@ def report(composed: Composed) -> int:
     from nas.report.study import write_study_report
 
     config = composed.values()
-    folder = _find(config["study"], Path(config["paths"]["outputs"]).expanduser())
+    outputs, study = Path(config["paths"]["outputs"]).expanduser(), config["study"]
+    database = _database(config)
+    if database is not None:
+        folder = _read(database, study if database.path != study else None, outputs)
+    elif study is None:
+        raise InputError("study is required: add study=...")
+    else:
+        folder = _find(study, outputs)
     print(write_study_report(folder) if is_study(folder) else write_runs_report(folder))
     return DONE
+
+
+def _database(config: dict[str, Any]) -> SQLite | None:
+    """Return the SQLite file that the study is in: the storage's, or the study itself."""
+    study: str | None = config["study"]
+    if config["storage"] is None and not _is_file(study):
+        return None
+    from nas.config.instantiate import instantiate_node
+    from nas.search.storages.sqlite import SQLite
+
+    if config["storage"] is None:
+        return SQLite(study)
+    storage = instantiate_node("storage", config["storage"])
+    if not isinstance(storage, SQLite):
+        raise InputError(
+            "storage is for studies that another program has left: storage=sqlite storage.path=old.db; "
+            "those of nas-search have a folder, study=NAME"
+        )
+    if storage.path is None and study is None:
+        raise InputError("storage.path is required: add storage.path=..., an SQLite file")
+    return storage if storage.path is not None else SQLite(study)
+
+
+def _is_file(study: str | None) -> bool:
+    if study is None:
+        return False
+    return study.startswith("sqlite:") or Path(study).expanduser().is_file()
+
+
+def _read(database: SQLite, study: str | None, outputs: Path) -> Path:
+    """Write the files of a study that is in an SQLite file, show its leaderboard, and return its folder."""
+    import optuna
+    from rich.console import Console
+
+    from nas.search.display import leaderboard_table
+    from nas.search.storages.sqlite import file_of
+    from nas.search.visitor import folder_of, write_visitor
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with database.study(study) as found:
+        folder = outputs / folder_of(found.study_name)
+        rows, objectives = write_visitor(found, folder, file_of(database.path or ""))
+    Console(width=None if sys.stdout.isatty() else 120).print(leaderboard_table(rows, objectives))
+    return folder
 
 
 def _find(study: str, outputs: Path) -> Path:

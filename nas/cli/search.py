@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas.cli.app import DONE, import_torch, run_process
 from nas.config.compose import Composed
+from nas.errors import InputError
+from nas.train.processes import launched
+
+if TYPE_CHECKING:
+    from nas.search.objectives import Objectives
 
 
 def main() -> None:
@@ -15,9 +22,11 @@ def main() -> None:
 
 def search(composed: Composed) -> int:
     """Search, or with ``dry_run=true`` tell what would be searched."""
-    from nas.search.crew import warm_up
+    if launched():
+        raise InputError("nas-search starts workers of its own (workers=...): start it without torchrun")
+    from nas.search.launchers.local import warm_up
 
-    if not composed.config.dry_run:
+    if not composed.config.dry_run and composed.choices.get("launcher") == "local":
         warm_up()  # it imports PyTorch while this process does, and checks the plan
     import_torch()
     from nas.search.plan import plan_search
@@ -30,21 +39,23 @@ def search(composed: Composed) -> int:
         preview(plan)
         return DONE
     folder = run_search(plan)
-    _print_outcome(plan.question.objective, folder)
+    _print_outcome(plan.question.objectives, folder)
     return DONE
 
 
-def _print_outcome(objective: str, folder: object) -> None:
-    from pathlib import Path
-
+def _print_outcome(objectives: Objectives, folder: Path) -> None:
     from rich.console import Console
 
     from nas.files import read_json
     from nas.search.display import leaderboard_table
 
-    path = Path(str(folder))
-    rows = read_json(path / "leaderboard.json")
-    Console(width=None if sys.stdout.isatty() else 120).print(leaderboard_table(rows, objective))
-    print(f"report: {path / 'report.html'}")
-    if (path / "best.yaml").is_file():
-        print(f"winner: nas-train experiment={path / 'best.yaml'}")
+    rows = read_json(folder / "leaderboard.json")
+    Console(width=None if sys.stdout.isatty() else 120).print(leaderboard_table(rows, objectives))
+    for remark in read_json(folder / "study.json").get("remarks", ()):
+        print(remark)
+    print(f"report: {folder / 'report.html'}")
+    several = len(objectives) > 1
+    if (folder / "best.yaml").is_file():
+        print(f"{'knee' if several else 'winner'}: nas-train experiment={folder / 'best.yaml'}")
+    if several and (folder / "front").is_dir():
+        print(f"any of the front: nas-train experiment={folder / 'front'}/<trial>.yaml")

@@ -79,10 +79,10 @@ def describe(composed: Composed) -> dict[str, Any]:
     """Return the description of the configured encoder, built without memory for its weights."""
     import torch
 
-    from nas.config.build import Run
+    from nas.config.build import run_of
 
     with torch.device("meta"):
-        run = Run(composed)
+        run = run_of(composed)
     return run.description
 
 

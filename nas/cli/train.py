@@ -1,4 +1,4 @@
-"""``nas-train``: one run, or with ``-m`` a grid of runs."""
+"""``nas-train``: one run, or with ``-m`` a grid of runs; under ``torchrun`` by several processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from nas.cli.app import DONE, FAILED, import_torch, run_process
 from nas.config.compose import Composed
 from nas.progress import console, duration, quantity, say
+from nas.train.processes import is_main
 
 
 def main() -> None:
@@ -17,16 +18,20 @@ def main() -> None:
 def train(composed: Composed) -> int:
     """Train one configuration; print where its files are and what came out."""
     import_torch()
-    from nas.config.build import Run
+    from nas.config.build import run_of
 
-    run = Run(composed)
+    run = run_of(composed)
     with Display() as display:
         result = run.train(report=say, watch=display.watch)
-    values = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+    code = DONE if result.status == "done" else FAILED
+    if not is_main():
+        return code
+    scores = {name: value for name, value in result.metrics.items() if name.endswith("/score")}
+    values = "  ".join(f"{name} {value:.4f}" for name, value in (scores or result.metrics).items())
     print(f"{result.status}  {values}")
     print(f"{result.architecture}  {quantity(result.parameters)} parameters  {duration(result.seconds)}")
     print(run.folder)
-    return DONE if result.status == "done" else FAILED
+    return code
 
 
 class Display:
@@ -40,7 +45,7 @@ class Display:
         self._task = self._bar.add_task("training", total=1.0)
 
     def __enter__(self) -> Display:
-        if console().is_terminal:
+        if console().is_terminal and is_main():
             self._bar.start()
         return self
 
@@ -56,3 +61,7 @@ class Display:
         else:
             values = "  ".join(f"{k} {v:.4f}" for k, v in row.items() if k not in ("step", "seconds"))
             say(f"step {row['step']} ({progress:.0%})  {values}")
+
+
+if __name__ == "__main__":  # torchrun --nproc-per-node=2 -m nas.cli.train
+    main()

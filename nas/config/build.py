@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.config.compose import Composed, compose
+from nas.config.instantiate import instantiate_node
+from nas.config.parts import build_encoder, make_parts
+from nas.config.starting import form_of, start_of
 from nas.errors import InputError
 from nas.progress import Say, say
 from nas.train.folder import identity
@@ -16,11 +18,35 @@ from nas.train.folder import identity
 if TYPE_CHECKING:
     from nas.scaffold import EncoderScaffold
     from nas.tasks.base import Task
+    from nas.train.group import Group
     from nas.train.result import RunResult
-    from nas.train.run import Rung, Watch
+    from nas.train.run import RunPlan, Watch
+    from nas.train.rung import Rung
 
 
-class Run:
+class _AnyRun:
+    """What every run knows before anything is built: its configuration, and what it belongs to."""
+
+    def __init__(
+        self, composed: Composed, group: str | None, job_type: str, known: Mapping[str, float] | None
+    ) -> None:
+        self.composed = composed
+        self.config = composed.values()
+        self.overrides = composed.overrides
+        self.group = group or self.config["study"] or "train"
+        self.job_type = job_type
+        self.known = dict(known or {})
+
+    def identity(self) -> str:
+        """Return a hash of all that decides the result: the resolved configuration."""
+        return identity(self.config)
+
+    def _own_folder(self, task: str) -> Path:
+        name = f"{self.composed.choices.get('encoder') or 'encoder'}-{task}-{self.identity()}"
+        return Path(self.config["paths"]["outputs"]).expanduser() / self.group / name
+
+
+class Run(_AnyRun):
     """One training run: its encoder and task are built, nothing is prepared or trained yet.
 
     Args:
@@ -29,6 +55,7 @@ class Run:
             task and a hash of the configuration, so that the same command finds it again.
         group: the study or experiment it belongs to.
         job_type: ``train`` or ``trial``, for trackers.
+        known: numbers that a search has of it by now; trackers get them too.
 
     Raises:
         InputError: the encoder or the task cannot be built from these values.
@@ -40,37 +67,48 @@ class Run:
         folder: Path | None = None,
         group: str | None = None,
         job_type: str = "train",
+        known: Mapping[str, float] | None = None,
     ) -> None:
-        self.composed = composed
-        self.config = composed.values()
-        self.overrides = composed.overrides
-        self.group = group or self.config["study"] or "train"
-        self.job_type = job_type
-        self.parts = _make_all(self.config)
+        super().__init__(composed, group, job_type, known)
+        self.start = start_of(self.config)
+        self.parts = make_parts(self.config)
         self.task: Task = self.parts["task"]
         self.encoder: EncoderScaffold = build_encoder(self.config, self.task)
-        default = Path(self.config["paths"]["outputs"]).expanduser() / self.group / self._default_name()
-        self.folder = folder or default
+        self.folder = folder or self._own_folder(self.task.name)
 
     def train(self, report: Say = say, rung: Rung | None = None, watch: Watch | None = None) -> RunResult:
         """Train to the end of the budget, in the run folder, and return the result.
 
         Args:
             report: told what happens, a line at a time.
-            rung: asked at every evaluation whether the run shall go on.
+            rung: asked at every evaluation before the end whether the run goes on, pauses or stops.
             watch: told every row of metrics with the share of the budget.
 
         Raises:
             InputError: the device is not there or the data cannot be prepared; no folder is made.
             InterruptedRunError: stopped by a signal; the same call continues.
+            PausedRunError: ``rung`` paused it; the same call continues.
         """
-        from nas.train.result import read_result
-        from nas.train.run import RunPlan, execute
+        from nas.progress import silent
+        from nas.train.group import joined
+        from nas.train.run import execute
+        from nas.train.rung import go_on
 
-        if read_result(self.folder) is None:
-            self.try_inputs(report)
-        config = self.config
-        plan = RunPlan(
+        with joined(self.parts["trainer"].device, alone=self.job_type == "trial") as processes:
+            told = report if processes.is_main else silent
+            plan = self._plan(processes, told)
+            return execute(plan, told, rung or go_on, watch or (lambda row, progress: None))
+
+    def _plan(self, processes: Group, report: Say) -> RunPlan:
+        """Try the inputs, unless the run is finished, and return all that it needs."""
+        from nas.train.result import read_result
+        from nas.train.run import RunPlan
+
+        if processes.together(lambda: read_result(self.folder)) is None:
+            self.try_inputs(report, processes)
+        config, form = self.config, form_of(self.encoder)
+        begin = self.start and functools.partial(self.start.plan, self.description, form, self.encoder)
+        return RunPlan(
             encoder=self.encoder,
             **self.parts,
             seed=config["seed"],
@@ -82,9 +120,10 @@ class Run:
             config=config,
             description=self.description,
             overrides=self.overrides,
-        )
-        return execute(
-            plan, report, rung or (lambda progress, metrics: True), watch or (lambda row, progress: None)
+            processes=processes,
+            start=processes.together(begin) if begin else None,
+            form=form,
+            known=self.known,
         )
 
     @functools.cached_property
@@ -94,28 +133,130 @@ class Run:
 
         return describe(self.encoder, self.task.seq_length)
 
-    def identity(self) -> str:
-        """Return a hash of all that decides the result: the resolved configuration."""
-        return identity(self.config)
+    def inheritance(self) -> dict[str, Any]:
+        """Return how many slots take over weights of another architecture's, of how many, if any may."""
+        if self.start is None:
+            return {}
+        heir = self.start.plan(self.description, form_of(self.encoder), self.encoder)
+        return heir.told()
 
-    def _default_name(self) -> str:
-        return f"{self.composed.choices.get('encoder') or 'encoder'}-{self.task.name}-{self.identity()}"
-
-    def try_inputs(self, report: Say) -> None:
+    def try_inputs(self, report: Say, processes: Group | None = None) -> None:
         """Prepare the data and try one batch: all that a configuration cannot tell, before there is a folder.
 
         Raises:
             InputError: the device is not there, or the data is missing or too small.
         """
-        from nas.train.precision import choose_device
+        from nas.train.group import Group
+        from nas.train.precision import choose_dtype
 
-        trainer = self.config["trainer"]
-        choose_device(trainer["device"])
-        self.task.prepare(Path(self.config["paths"]["cache"]).expanduser(), report)
-        self.task.train_batch(0, trainer["batch_size"], self.config["seed"])
+        group = processes or Group()
+        trainer, cache = self.parts["trainer"], Path(self.config["paths"]["cache"]).expanduser()
+        group.together(lambda: trainer.check_processes(group.size))
+        group.together(lambda: choose_dtype(trainer.precision, group.device(trainer.device)))
+        group.main_first(lambda: self.task.prepare(cache, report))
+        group.together(lambda: self.task.train_batch(0, trainer.batch_size, self.config["seed"]))
 
 
-def build(overrides: Sequence[str] = ()) -> Run:
+class SuiteRun(_AnyRun):
+    """One run of a suite: a `Run` for each member, in its own folder below the run folder.
+
+    Args:
+        composed, folder, group, job_type, known: as of `Run`.
+
+    Raises:
+        InputError: the encoder or a task cannot be built from these values; all mistakes together.
+    """
+
+    def __init__(
+        self,
+        composed: Composed,
+        folder: Path | None = None,
+        group: str | None = None,
+        job_type: str = "train",
+        known: Mapping[str, float] | None = None,
+    ) -> None:
+        from nas.tasks.suite import Suite
+        from nas.train.suite import MEMBERS
+
+        super().__init__(composed, group, job_type, known)
+        self.folder = folder or self._own_folder(Suite.name)
+        self.members = _make_members(composed, self.folder / MEMBERS)
+        settings = {key: self.config["task"][key] for key in ("settings", "only")}
+        self.task = Suite({name: member.task for name, member in self.members.items()}, **settings)
+        self.parts = {key: instantiate_node(key, self.config[key]) for key in ("trainer", "tracker")}
+
+    @property
+    def encoder(self) -> EncoderScaffold:
+        """The encoder of the member with the longest rows: the one that is described."""
+        return self.members[self.task.largest].encoder
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The encoder in plain words and numbers, as the member with the longest rows has it."""
+        return self.members[self.task.largest].description
+
+    def inheritance(self) -> dict[str, Any]:
+        """Return nothing: a suite inherits no weights."""
+        return {}
+
+    def train(self, report: Say = say, rung: Rung | None = None, watch: Watch | None = None) -> RunResult:
+        """Train every member and return the result of the whole; see `Run.train`.
+
+        ``rung`` is asked after members; see `nas.train.suite.execute_suite`.
+        """
+        from nas.train.processes import launched
+        from nas.train.result import read_result
+        from nas.train.rung import go_on
+        from nas.train.suite import SuitePlan, execute_suite
+
+        if launched() and self.job_type != "trial":
+            raise InputError("task=suite trains in one process: start nas-train without torchrun")
+        if read_result(self.folder) is None:
+            self.try_inputs(report)
+        plan = SuitePlan(
+            suite=self.task,
+            members={name: functools.partial(_train_member, m) for name, m in self.members.items()},
+            evaluate_at=self.parts["trainer"].evaluate_at,
+            tracker=self.parts["tracker"],
+            seed=self.config["seed"],
+            folder=self.folder,
+            name=self.folder.name if self.job_type == "train" else f"trial-{self.folder.name}",
+            group=self.group,
+            job_type=self.job_type,
+            config=self.config,
+            description=self.description,
+            overrides=self.overrides,
+            known=self.known,
+        )
+        return execute_suite(plan, report, rung or go_on, watch or (lambda row, progress: None))
+
+    def try_inputs(self, report: Say) -> None:
+        """Prepare every member's data and try one batch of each; see `Run.try_inputs`."""
+        for member in self.members.values():
+            member.try_inputs(report)
+
+
+AnyRun = Run | SuiteRun
+
+
+def run_of(
+    composed: Composed,
+    folder: Path | None = None,
+    group: str | None = None,
+    job_type: str = "train",
+    known: Mapping[str, float] | None = None,
+) -> AnyRun:
+    """Return the run of a checked configuration; the arguments are those of `Run`.
+
+    Raises:
+        InputError: the encoder or the task cannot be built from these values.
+    """
+    from nas.config.members import is_suite
+
+    return (SuiteRun if is_suite(composed) else Run)(composed, folder, group, job_type, known)
+
+
+def build(overrides: Sequence[str] = ()) -> AnyRun:
     """Build the run that ``nas-train`` with these overrides would train.
 
     Example: ``run = nas.build(["encoder=bert", "task=mqar"]); run.train().metrics``.
@@ -123,92 +264,26 @@ def build(overrides: Sequence[str] = ()) -> Run:
     Raises:
         InputError: one sentence for each wrong key, value or name.
     """
-    return Run(compose("train", list(overrides)))
+    return run_of(compose("train", list(overrides)))
 
 
-def build_encoder(config: dict[str, Any], task: Task) -> EncoderScaffold:
-    """Build the encoder of a resolved configuration, with the vocabulary and length of its task.
-
-    Its weights depend on ``config["seed"]`` alone.
-
-    Raises:
-        InputError: sizes that do not fit each other or the task.
-    """
-    from nas.seeding import seed_torch
-
-    node = json.loads(json.dumps(config["encoder"]))
-    _fit_embedding(node["embedding"], task)
-    _fit_blocks(node["blocks"], node["embedding"])
-    node["blocks"] = _in_use(node)
-    seed_torch(config["seed"], "encoder")
-    encoder: EncoderScaffold = instantiate_node("encoder", node)
-    return encoder
+def _train_member(member: Run, report: Say, watch: Watch) -> RunResult:
+    result = member.train(report=report, watch=watch)
+    member.encoder.to("cpu")  # a GPU shall hold one member at a time
+    return result
 
 
-def _fit_embedding(embedding: Any, task: Task) -> None:
-    needed = {"vocab_size": task.vocab_size, "max_seq_length": task.seq_length}
-    if not isinstance(embedding, dict):
-        return
-    for key, least in needed.items():
-        if key in embedding and embedding[key] is None:
-            embedding[key] = least
-        elif isinstance(embedding.get(key), int) and embedding[key] < least:
-            raise InputError(
-                f"embedding.{key}={embedding[key]} is less than the {least} that task={task.name} needs"
-            )
+def _make_members(composed: Composed, folder: Path) -> dict[str, Run]:
+    """Build the run of every member; the mistakes of all are reported together."""
+    from nas.config.members import members_of, placed
 
-
-def _fit_blocks(node: Any, embedding: Any) -> None:
-    """Tell fixed-length blocks the embedding's length, shared and nested ones too."""
-    length = embedding.get("max_seq_length") if isinstance(embedding, dict) else None
-    if not isinstance(node, dict):
-        return
-    if "_target_" in node and "max_seq_length" in node and node["max_seq_length"] is None:
-        node["max_seq_length"] = length
-    for inner in node.values():
-        _fit_blocks(inner, embedding)
-
-
-def _in_use(encoder: dict[str, Any]) -> Any:
-    """Return the pool in the order of use: names and spare blocks must not change what is drawn."""
-    slots, blocks = encoder["hidden_cls"], encoder["blocks"]
-    if not isinstance(slots, list) or not isinstance(blocks, dict):
-        return blocks
-    named = (slot for slot in slots if isinstance(slot, str) and slot in blocks)
-    return {name: blocks[name] for name in dict.fromkeys(named)}
-
-
-def _make_all(config: dict[str, Any]) -> dict[str, Any]:
-    """Instantiate all that is cheap; the mistakes of every part are reported together."""
-    parts: dict[str, Any] = {}
-    mistakes: list[str] = []
-    for key in ("task", "optimizer", "schedule", "trainer", "tracker"):
+    made: dict[str, Run] = {}
+    mistakes: dict[str, None] = {}  # ordered, and each told once
+    for name, member in members_of(composed).items():
         try:
-            parts[key] = instantiate_node(key, config[key])
+            made[name] = Run(member, folder / name)
         except InputError as error:
-            mistakes.extend(error.mistakes)
+            mistakes.update(dict.fromkeys(placed(name, error.mistakes)))
     if mistakes:
         raise InputError(*mistakes)
-    return parts
-
-
-def instantiate_node(key: str, node: dict[str, Any]) -> Any:
-    """Instantiate a node whose targets were checked; its own errors come out as they are."""
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-
-    try:
-        return instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, InputError):
-            cause = cause.__cause__ or cause.__context__
-        if cause is not None:
-            raise _placed(cause, key, str(error)) from None
-        raise InputError(f"{key}: {str(error).splitlines()[-1]}") from error
-
-
-def _placed(mistake: InputError, key: str, told: str) -> InputError:
-    """Name the block that a config builds itself (a shared one); other parts name themselves."""
-    _, _, place = told.partition("\nfull_key: blocks.")
-    return InputError(*(f"{key}.blocks.{place}: {m}" for m in mistake.mistakes)) if place else mistake
+    return made

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from nas.config.links import resolved
 from nas.config.signatures import Annotation, Signature, signature_of
 from nas.config.targets import target_mistake
 from nas.config.types import allowed, choices, fits, typed_keys
@@ -21,20 +21,19 @@ _MANY = 4
 """From this many unknown keys on, a node is told once: it is not meant for its target at all."""
 
 
-def mistakes_in(config: DictConfig, root: str, trusted: Iterable[str]) -> list[str]:
-    """Return one sentence for each mistake in ``config``; an empty list means that it can be built.
+def mistakes_in(plain: dict[str, Any], root: str, trusted: Iterable[str]) -> list[str]:
+    """Return one sentence for each mistake in a configuration; an empty list means that it can be built.
 
     Args:
-        config: as composed, interpolations not yet resolved.
+        plain: the values as composed, links not yet followed.
         root: dotted path of the dataclass that says which top-level keys exist.
         trusted: further prefixes of targets.
     """
-    plain = OmegaConf.to_container(config, resolve=False)
     missing = sorted(_missing("", plain))
     if missing:
         return [f"{key} is required: add {key}=..." for key in missing]
     try:
-        values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        values = resolved(plain)
     except OmegaConfBaseException as error:
         return [f"{error.full_key or 'config'}: {str(error).splitlines()[0]}"]
     signature = signature_of(root)
@@ -48,11 +47,15 @@ def _missing(path: str, value: Any) -> Iterator[str]:
     """Yield the keys without a value; links are passed by, because the key is missing in one place."""
     if value == "???":
         yield path
-    children = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    for key, child in children:
+    for key, child in _children(value):
         yield from _missing(f"{path}.{key}" if path else str(key), child)
+
+
+def _children(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return key and value of what a dict or list holds; nothing for anything else."""
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
 
 
 def _node_mistakes(
@@ -90,11 +93,12 @@ def _value_mistakes(path: str, value: Any, annotation: Annotation, trusted: tupl
         return [f"{path}={shown} must be {allowed(annotation)}{offer}"]
     if isinstance(value, dict) and (keys := typed_keys(annotation)):
         return _node_mistakes(path, value, keys, trusted)
-    children = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
     unknown = Annotation(None, "")
-    return [m for key, child in children for m in _value_mistakes(f"{path}.{key}", child, unknown, trusted)]
+    return [
+        m
+        for key, child in _children(value)
+        for m in _value_mistakes(f"{path}.{key}", child, unknown, trusted)
+    ]
 
 
 def _target_mistakes(path: str, node: dict[str, Any], trusted: tuple[str, ...]) -> list[str]:
@@ -153,10 +157,7 @@ def _without_echoes(mistakes: list[str], plain: Any) -> list[str]:
 def _links(path: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, str) and (link := _LINK.fullmatch(value)):
         yield path, link[1]
-    children = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    for key, child in children:
+    for key, child in _children(value):
         yield from _links(f"{path}.{key}" if path else str(key), child)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,16 +10,14 @@ from typing import Any, Literal, get_args
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from nas.config import check, diagnose
+from nas.config import check, diagnose, links
+from nas.config.overrides import parse, readable
 from nas.config.root import SEARCH_ONLY
 from nas.config.sources import BY_PATH, register_file, register_sweeps
 from nas.errors import InputError
@@ -34,40 +31,103 @@ class Composed:
     """A checked configuration and where it came from.
 
     Attributes:
-        config: interpolations kept; without Hydra's own node.
+        plain: plain values, links such as ``${encoder.hidden_size}`` kept; without Hydra's own node.
         choices: group to the chosen name.
         overrides: as given, file names made absolute: with them the same configuration is made again.
         trusted: further prefixes of ``_target_`` that the command line allowed.
     """
 
-    config: DictConfig
+    plain: dict[str, Any]
     choices: dict[str, str | None]
     overrides: tuple[str, ...]
     trusted: tuple[str, ...]
 
+    @functools.cached_property
+    def config(self) -> DictConfig:
+        """The configuration as OmegaConf's, links kept."""
+        config = OmegaConf.create(self.plain)
+        OmegaConf.set_struct(config, True)
+        return config
+
     def values(self) -> dict[str, Any]:
-        """Return plain values, interpolations resolved."""
-        resolved: dict[str, Any] = OmegaConf.to_container(self.config, resolve=True)  # type: ignore[assignment]
-        return resolved
+        """Return plain values, links followed."""
+        return links.resolved(self.plain)
 
 
 def compose(kind: Kind, overrides: Sequence[str]) -> Composed:
     """Compose ``conf/<kind>.yaml`` with overrides, and check every key, type, name and target.
+
+    Hydra composes the same choices of groups once in a process (a tenth of a second); values that only
+    replace others are set in a copy of that, which is the same.
 
     Raises:
         InputError: one sentence for each mistake, all of them together.
     """
     with hydra_loaded():
         given = _prepare(overrides)
-        try:
-            config = hydra_compose(kind, given.for_hydra, return_hydra_config=True)
-        except diagnose.HYDRA_ERRORS as error:
-            raise InputError(*_all_mistakes(kind, given, error)) from None
-    composed = _composed(config, kind, given)
-    mistakes = check.mistakes_in(composed.config, _ROOTS[kind], given.trusted)
+        composed = _with_known_choices(kind, given) or _anew(kind, given)
+    mistakes = check.mistakes_in(composed.plain, _ROOTS[kind], given.trusted)
     if mistakes:
         raise InputError(*mistakes)
     return composed
+
+
+def _anew(kind: Kind, given: _Given) -> Composed:
+    """Let Hydra compose everything; nothing is checked that Hydra does not check.
+
+    Raises:
+        InputError: Hydra refuses it: all mistakes together.
+    """
+    try:
+        config = hydra_compose(kind, given.for_hydra, return_hydra_config=True)
+    except diagnose.HYDRA_ERRORS as error:
+        raise InputError(*_all_mistakes(kind, given, error)) from None
+    return _composed(config, kind, given)
+
+
+def _with_known_choices(kind: Kind, given: _Given) -> Composed | None:
+    """Return the composition, if it is packaged choices and values that replace others."""
+    if given.names or any(_comes_from_elsewhere(text) for text in given.for_hydra):
+        return None
+    choices: list[str] = []
+    values: list[Override] = []
+    for text in given.for_hydra:
+        p = parse(text)
+        if _is_value(p) and not _is_choice(p):
+            values.append(p)
+        else:
+            choices.append(text)
+    base = _of_choices(kind, tuple(choices))
+    if base is None:
+        return None
+    plain = links.copied(base.plain)
+    if not all(links.set_plain(plain, _key(p), p.value()) for p in values):
+        return None
+    return Composed(plain, dict(base.choices), given.recorded, given.trusted)
+
+
+def _of_choices(kind: Kind, choices: tuple[str, ...]) -> Composed | None:
+    """Return what packaged choices make, or None if Hydra refuses them."""
+    try:
+        config = _hydra_of(kind, choices)
+    except diagnose.HYDRA_ERRORS:
+        return None
+    return _composed(config, kind, _Given(list(choices), choices, (), {}))
+
+
+@functools.lru_cache(maxsize=32)
+def _hydra_of(kind: Kind, choices: tuple[str, ...]) -> DictConfig:
+    """Return what Hydra makes of packaged choices; nobody may change it."""
+    return hydra_compose(kind, list(choices), return_hydra_config=True)
+
+
+def _comes_from_elsewhere(text: str) -> bool:
+    """Return whether an override is one of Hydra's own, such as a folder of further choices."""
+    return text.lstrip("+~").startswith("hydra")
+
+
+def _is_choice(p: Override) -> bool:
+    return "/" in _key(p) or _key(p) in _top_groups()
 
 
 def with_values(base: Composed, kind: Kind, overrides: Sequence[str]) -> Composed:
@@ -76,49 +136,19 @@ def with_values(base: Composed, kind: Kind, overrides: Sequence[str]) -> Compose
     Raises:
         InputError: as `compose`.
     """
-    parsed = [parse(override) for override in overrides]
-    config = base.config.copy()
-    for p in parsed:
-        if not _sets_value(p, config):
+    plain = links.copied(base.plain)
+    for p in map(parse, overrides):
+        if not (_is_value(p) and links.set_plain(plain, _key(p), p.value())):
             return compose(kind, [*base.overrides, *overrides])
-        OmegaConf.update(config, _key(p), p.value(), merge=False)
-    mistakes = check.mistakes_in(config, _ROOTS[kind], base.trusted)
+    mistakes = check.mistakes_in(plain, _ROOTS[kind], base.trusted)
     if mistakes:
         raise InputError(*mistakes)
-    return Composed(config, base.choices, (*base.overrides, *overrides), base.trusted)
+    return Composed(plain, base.choices, (*base.overrides, *overrides), base.trusted)
 
 
-def _sets_value(p: Override, config: DictConfig) -> bool:
-    """Return whether ``p`` changes a value that is there, and not a choice, a link or several runs."""
-    if p.is_add() or p.is_delete() or p.is_sweep_override() or "@" in str(p.input_line):
-        return False
-    try:
-        if diagnose.link_above(_key(p), config):
-            return False
-        found = OmegaConf.select(config, _key(p), default=_ABSENT)
-    except diagnose.HYDRA_ERRORS:
-        return False
-    return found is not _ABSENT and not isinstance(found, DictConfig)
-
-
-_ABSENT = object()
-
-
-def parse(override: str) -> Override:
-    """Parse one override.
-
-    Raises:
-        InputError: it is not of the form key=value.
-    """
-    try:
-        return OverridesParser.create().parse_override(override)
-    except HydraException as error:
-        raise InputError(f"{override!r} cannot be read: {str(error).splitlines()[0]}") from None
-
-
-def readable(overrides: Sequence[str]) -> list[str]:
-    """Return overrides with a bare ``~/path`` in quotes, which Hydra's grammar cannot read without."""
-    return [re.sub(r"^([^=]+)=(~[^'\"\[\]{},=]*)$", r"\1='\2'", override) for override in overrides]
+def _is_value(p: Override) -> bool:
+    """Return whether ``p`` gives a value, and not a choice, a new key or several runs."""
+    return not (p.is_add() or p.is_delete() or p.is_sweep_override() or "@" in str(p.input_line))
 
 
 @contextmanager
@@ -142,17 +172,6 @@ def group_options() -> dict[str, list[str]]:
                 yield from below(group)
 
     return {group: repository.get_group_options(group, ObjectType.CONFIG) for group in below("")}
-
-
-def split_grid(overrides: Sequence[str]) -> list[list[str]]:
-    """Return the override lists of a grid: one for each combination of comma-separated values.
-
-    Raises:
-        InputError: an override is not of the form key=value.
-    """
-    parsed = [parse(override) for override in readable(overrides)]
-    [jobs] = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    return [list(job) for job in jobs]
 
 
 def for_hydra(overrides: Sequence[str]) -> list[str]:
@@ -192,6 +211,8 @@ def _prepare(overrides: Sequence[str]) -> _Given:
         file = None
         if p.key_or_group in BY_PATH and isinstance(value, str):
             file = register_file(p.key_or_group, value, outputs)
+        elif p.key_or_group == "sweep" and isinstance(value, list):
+            file = _several(value, outputs, names)
         nothing = value is None and not p.is_sweep_override() and not p.is_delete()
         if nothing and p.key_or_group in _top_groups():
             text = f"~{p.key_or_group}"  # Hydra's way to say that nothing is chosen
@@ -207,6 +228,14 @@ def _top_groups() -> frozenset[str]:
     return frozenset(GlobalHydra.instance().config_loader().list_groups(""))
 
 
+def _several(values: list[Any], outputs: str, names: dict[str, str]) -> tuple[str, str]:
+    """Return sweeps that are composed: how Hydra shall call them, and how they are recorded."""
+    files = [register_file("sweep", str(v), outputs) or (str(v), str(v)) for v in values]
+    names.update({file[0]: str(v) for file, v in zip(files, values, strict=True) if file[0] != str(v)})
+    called, recorded = (",".join(file[i] for file in files) for i in (0, 1))
+    return f"[{called}]", f"[{recorded}]"
+
+
 def _prefixes(value: Any) -> list[str]:
     prefixes = value if isinstance(value, list) else [value]
     wrong = [p for p in prefixes if not isinstance(p, str) or not p.endswith(".") or len(p) < 2]
@@ -219,23 +248,26 @@ def _prefixes(value: Any) -> list[str]:
 
 def _composed(config: DictConfig, kind: Kind, given: _Given) -> Composed:
     choices = dict(config.hydra.runtime.choices)
-    with open_dict(config):
-        del config["hydra"]
-        if kind == "train" and choices.get("sweep"):
-            for key in SEARCH_ONLY:
-                config.pop(key, None)
-    return Composed(config, choices, given.recorded, given.trusted)
+    several = any(text.startswith("sweep=[") for text in given.for_hydra)
+    left_out = SEARCH_ONLY if kind == "train" and (several or choices.get("sweep")) else ()
+    keys = [str(key) for key in config if key != "hydra" and key not in left_out]
+    plain: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, keys))
+    return Composed(plain, choices, given.recorded, given.trusted)
 
 
 def _all_mistakes(kind: Kind, given: _Given, first: Exception) -> list[str]:
     Plugins.instance()
 
+    packaged = not (given.names or any(map(_comes_from_elsewhere, given.for_hydra)))
+
     def attempt(overrides: list[str]) -> DictConfig:
+        if packaged and all(_is_choice(parse(text)) for text in overrides):
+            return _hydra_of(kind, tuple(overrides))
         return hydra_compose(kind, overrides, return_hydra_config=True)
 
     found, rest = diagnose.separate(given.for_hydra, group_options(), attempt, parse)
     if rest is not None:
-        found.extend(check.mistakes_in(_composed(rest, kind, given).config, _ROOTS[kind], given.trusted))
+        found.extend(check.mistakes_in(_composed(rest, kind, given).plain, _ROOTS[kind], given.trusted))
     found = found or [diagnose.first_line(first)]
     for name, called in given.names.items():
         found = [mistake.replace(name, called) for mistake in found]

@@ -6,8 +6,9 @@ import hashlib
 import re
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -25,7 +26,7 @@ def register_sweeps() -> None:
     for file in resources.files("nas.sweeps").iterdir():
         if file.name.endswith(".yaml") and file.name not in known:
             node = OmegaConf.create(file.read_text(encoding="utf-8"))
-            store.store(group="sweep", name=file.name.removesuffix(".yaml"), node=node, package="_global_")
+            _store("sweep", file.name.removesuffix(".yaml"), node)
 
 
 def register_file(group: str, value: str, outputs: str) -> tuple[str, str] | None:
@@ -52,5 +53,19 @@ def register_file(group: str, value: str, outputs: str) -> tuple[str, str] | Non
         raise InputError(f"{group}={value!r} must hold keys and values, not a list")
     path = path.resolve()
     name = re.sub(r"\W", "_", path.stem) + "_" + hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    ConfigStore.instance().store(group=group, name=name, node=node, package="_global_")
+    _store(group, name, node)
     return name, str(path)
+
+
+class _Stored(ConfigNode):
+    """A stored file that is not copied with the store: Hydra copies it all, 170 times for one help."""
+
+    def __deepcopy__(self, memo: Any) -> _Stored:
+        return self  # what is loaded is a copy of its own
+
+
+def _store(group: str, name: str, node: Any) -> None:
+    store = ConfigStore.instance()
+    store.store(group=group, name=name, node=node, package="_global_")
+    kept = store.repo[group][f"{name}.yaml"]
+    store.repo[group][f"{name}.yaml"] = _Stored(**vars(kept))

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 from nas.blocks.losses import collect_losses
+from nas.blocks.positions.kept import is_kept
 from nas.errors import InputError
 from nas.scaffold_slots import Slot, call_layer
 
@@ -107,7 +108,7 @@ def measure_embedding(embedding: Layer, width: int, size: tuple[int, int], dtype
 def _layer(layer: Layer, handed: Handed) -> Measured:
     def call(run: Callable[..., Any], data: Tensor, states: dict[str, Any]) -> Tensor:
         mask = None if layer.mask is None else layer.mask(data, data.new_ones(data.shape[:2]))
-        return call_layer(run, layer.slot, data, mask, states)  # type: ignore[arg-type]
+        return call_layer(run, layer.slot, data, mask, states)
 
     return _somewhere(layer.module, call, handed, handed.data.dtype)
 
@@ -270,13 +271,17 @@ def _conv_backward(
 
 @contextmanager
 def kept_storages() -> Iterator[dict[int, int]]:
-    """Note the storages that operators keep for the backward pass, each once: place to bytes."""
+    """Note the storages that operators keep for the backward pass, each once: place to bytes.
+
+    Tables that are made once for each size are not among them: every layer and every step has the same.
+    """
     sizes: dict[int, int] = {}
     alive: list[Tensor] = []  # so that no place is given away twice
 
     def pack(tensor: Tensor) -> Tensor:
-        alive.append(tensor)
-        sizes[place(tensor)] = tensor.untyped_storage().nbytes()
+        if not is_kept(tensor):
+            alive.append(tensor)
+            sizes[place(tensor)] = tensor.untyped_storage().nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

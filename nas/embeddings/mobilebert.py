@@ -12,6 +12,7 @@ from nas.blocks.transformer.mobilebert import NoNorm
 from nas.embeddings.tables import EmbeddingSettings, TableEmbedding
 from nas.errors import check_choice
 from nas.inputs import EncoderInputs
+from nas.masks import hide_padding
 
 Normalization = Literal["no_norm", "layer_norm"]
 
@@ -61,6 +62,6 @@ class MobileBertEmbedding(TableEmbedding):
         words = super()._words(read)
         around = words
         if read.mask is not None and not self.padding_as_neighbour:
-            around = words.masked_fill(~read.mask.bool()[..., None], 0.0)
+            around = hide_padding(words, read.mask.bool())
         around = F.pad(around, (0, 0, 1, 1))  # zeros beyond both ends
         return torch.cat([around[:, 2:], words, around[:, :-2]], dim=-1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict, get_args
 
 import torch
 from torch import Tensor, nn
 
+from nas.blocks.growth import NEW_UNITS, Widening
 from nas.blocks.transformer.encoder_block import truncated_normal
 from nas.configured import Configured
 from nas.embeddings.sinusoid import RelativePositionEmbedding
@@ -114,6 +115,11 @@ class TableEmbedding(Configured, nn.Module):
     def embedding_layer(self) -> nn.Embedding:
         """The word table [V, W] as a layer."""
         return self.word_embeddings
+
+    @property
+    def widenings(self) -> Mapping[str, Mapping[str, Widening]]:
+        """``max_seq_length`` may grow: new places get vectors of their own."""
+        return {"max_seq_length": {"position_embeddings.weight": NEW_UNITS}}
 
     @property
     def label(self) -> str:

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nas.report.read import Study, Trial
+from nas.report.found import Study, Trial
 
 SIMILAR = 0.10
 """Trials whose parameters are within this part of the winner's are of similar size."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from nas.progress import quantity
 from nas.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Plot, scale
 from nas.report.compare import SIMILAR, Comparison
-from nas.report.read import Curve, Study, Trial
-from nas.report.words import value_text
+from nas.report.found import Curve, Study, Trial
+from nas.report.marks import mark, told, without_outliers
 
-_LANES = (("repeated", "repeated"), ("PRUNED", "pruned"), ("RUNNING", "running"), ("FAIL", "failed"))
+_LANES = (
+    ("repeated", "repeated"),
+    ("PRUNED", "pruned"),
+    ("PAUSED", "paused"),
+    ("RUNNING", "running"),
+    ("FAIL", "failed"),
+)
 _LANE = 15.0
 _MOST_POINTS = 200
 
@@ -25,7 +30,7 @@ def history(study: Study) -> str:
     lanes = [(name, found) for state, name in _LANES if (found := _in_lane(study, state))]
     numbers = [float(trial.number) for trial in study.trials]
     x = scale(numbers, LEFT, WIDTH - RIGHT)
-    shown = _without_outliers([trial.value or 0.0 for trial in trials], study.minimize)
+    shown = without_outliers([trial.value or 0.0 for trial in trials], study.minimize)
     y = scale(shown, HEIGHT - BOTTOM, TOP)
     height = HEIGHT + _LANE * len(lanes) + (12 if lanes else 0)
     plot = Plot(
@@ -36,12 +41,12 @@ def history(study: Study) -> str:
     for trial in trials:
         px, py, value = x(trial.number), y(trial.value or 0.0), trial.value or 0.0
         outside = not y.low <= value <= y.high
-        marks.append(_mark("up" if outside else "dot", px, py, "done", _told(trial, outside)))
+        marks.append(mark("up" if outside else "dot", px, py, "done", told(trial, outside)))
     marks.append(f'<path class="best" d="{_best_path(trials, plot, study.minimize)}"/>')
     for lane, (name, found) in enumerate(lanes):
         level = HEIGHT + 10 + _LANE * lane
         marks.append(f'<text class="tick" x="{LEFT - 8}" y="{level + 4}" text-anchor="end">{name}</text>')
-        marks.extend(_mark("cross", x(trial.number), level, name, _told(trial)) for trial in found)
+        marks.extend(mark("cross", x(trial.number), level, name, told(trial)) for trial in found)
     return plot.svg(marks)
 
 
@@ -54,7 +59,7 @@ def size_scatter(study: Study, comparison: Comparison) -> str:
     log = min(sizes) > 0 and max(sizes) / min(sizes) > 4
     x = scale(sizes, LEFT, WIDTH - RIGHT, log=log)
     y = scale(
-        _without_outliers([trial.value or 0.0 for trial in trials], study.minimize), HEIGHT - BOTTOM, TOP
+        without_outliers([trial.value or 0.0 for trial in trials], study.minimize), HEIGHT - BOTTOM, TOP
     )
     title = "parameters (log scale)" if log else "parameters"
     plot = Plot("Value against parameters", "one mark for a trial", x, y, title, study.objective)
@@ -69,32 +74,32 @@ def size_scatter(study: Study, comparison: Comparison) -> str:
     marks.append(f'<path class="front" d="{_front_path(trials, plot, study.minimize)}"/>')
     for trial in trials:
         px, py = x(trial.parameters or 0.0), y(trial.value or 0.0)
-        marks.append(_mark("dot", px, py, "done", _told(trial)))
+        marks.append(mark("dot", px, py, "done", told(trial)))
     for name, shape in (("largest", "square"), ("median trial", "diamond"), ("best of similar size", "ring")):
         row = comparison.find(name)
         if row is not None and row.trial.parameters is not None:
             marks.append(
-                _mark(shape, x(row.trial.parameters), y(row.value), "named", f"{name}: {_told(row.trial)}")
+                mark(shape, x(row.trial.parameters), y(row.value), "named", f"{name}: {told(row.trial)}")
             )
     if winner.parameters is not None:
         marks.append(
-            _mark("star", x(winner.parameters), y(winner.value or 0.0), "winner", f"winner: {_told(winner)}")
+            mark("star", x(winner.parameters), y(winner.value or 0.0), "winner", f"winner: {told(winner)}")
         )
     return plot.svg(marks, x_text=quantity)
 
 
 def learning_curves(curves: Mapping[str, Curve], y_title: str) -> str:
     """Return one line for each trial over steps; the first one given is drawn in front."""
-    told = {name: _thinned(curve) for name, curve in curves.items() if curve}
-    if not told:
+    shown = {name: _thinned(curve) for name, curve in curves.items() if curve}
+    if not shown:
         return ""
-    points = [point for curve in told.values() for point in curve]
+    points = [point for curve in shown.values() for point in curve]
     x = scale([step for step, _ in points], LEFT, WIDTH - RIGHT)
     values = [value for _, value in points]
     y = scale(values, HEIGHT - BOTTOM, TOP)
-    plot = Plot("Learning curves", f"{y_title} over steps, {len(told)} trials", x, y, "step", y_title)
+    plot = Plot("Learning curves", f"{y_title} over steps, {len(shown)} trials", x, y, "step", y_title)
     marks = []
-    for rank, (name, curve) in reversed(list(enumerate(told.items()))):
+    for rank, (name, curve) in reversed(list(enumerate(shown.items()))):
         kind = "curve first" if rank == 0 else "curve"
         path = "L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in curve)
         dots = "".join(
@@ -112,16 +117,6 @@ def _in_lane(study: Study, state: str) -> list[Trial]:
     if state == "repeated":
         return [trial for trial in study.trials if trial.state == "COMPLETE" and not trial.measured]
     return [trial for trial in study.trials if trial.state == state]
-
-
-def _without_outliers(values: Sequence[float], minimize: bool) -> list[float]:
-    """Leave out values so bad that they would press all others together; they are drawn at the edge."""
-    if len(values) < 4:
-        return list(values)
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    reach = 3 * (high - low)
-    kept = [v for v in values if (v <= high + reach if minimize else v >= low - reach)]
-    return kept or list(values)
 
 
 def _best_path(trials: Sequence[Trial], plot: Plot, minimize: bool) -> str:
@@ -157,36 +152,3 @@ def _thinned(curve: Curve) -> Curve:
     every = -(-len(curve) // _MOST_POINTS)
     kept = curve[::every]
     return kept if kept[-1] == curve[-1] else [*kept, curve[-1]]
-
-
-def _told(trial: Trial, outside: bool = False) -> str:
-    parts = [f"trial {trial.number}"]
-    if trial.value is not None:
-        parts.append(value_text(trial.value) + (" (off the scale)" if outside else ""))
-    if trial.parameters is not None:
-        parts.append(f"{quantity(trial.parameters)} parameters")
-    return " · ".join([*parts, *filter(None, (trial.architecture, trial.reason))])
-
-
-_SHAPES = {
-    "cross": "m-3.2 -3.2l6.4 6.4m0 -6.4l-6.4 6.4",
-    "up": "m0 -4l4 7h-8z",
-    "diamond": "m0 -7l7 7l-7 7l-7 -7z",
-    "square": "m-6 -6h12v12h-12z",
-    "star": "m0 -10l2.9 6.6l7.1 .7l-5.4 4.7l1.6 7l-6.2 -3.7l-6.2 3.7l1.6 -7l-5.4 -4.7l7.1 -.7z",
-}
-
-
-def _mark(shape: str, x: float, y: float, kind: str, title: str) -> str:
-    told = f"<title>{escape(title)}</title>"
-    if shape in _SHAPES:
-        return f'<path class="{kind}" d="M{x:.1f} {y:.1f}{_SHAPES[shape]}">{told}</path>'
-    radius = 7 if shape == "ring" else 3.5
-    return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{told}</circle>'
-
-
-def symbol(shape: str, kind: str) -> str:
-    """Return one mark by itself, for a legend."""
-    return (
-        f'<svg class="symbol" viewBox="2 2 20 20" aria-hidden="true">{_mark(shape, 12, 12, kind, "")}</svg>'
-    )

@@ -4,94 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
 from nas.files import read_json
+from nas.report.found import STATES, Curve, Objective, Run, Study, Trial
 from nas.track.jsonl import read_rows
-
-STATES = ("COMPLETE", "PRUNED", "RUNNING", "FAIL")
-Curve = list[tuple[float, float]]
-"""(step, value), by step."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One row of a leaderboard, with the architecture that its run folder describes."""
-
-    number: int
-    state: str
-    value: float | None
-    architecture: str
-    hash: str
-    overrides: tuple[str, ...]
-    parameters: float | None
-    flops: float | None
-    seconds: float | None
-    reason: str
-    folder: Path
-    description: Mapping[str, Any] | None = None
-
-    @property
-    def repeated(self) -> bool:
-        """Whether the value was taken over from an equal trial, and not measured again."""
-        return self.reason.startswith("same as trial")
-
-    @property
-    def measured(self) -> bool:
-        """Whether this trial was trained to its end and has a value of its own."""
-        return self.state == "COMPLETE" and self.value is not None and not self.repeated
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study folder: what was asked, where it stands, and its trials, best first."""
-
-    folder: Path
-    name: str
-    objective: str
-    direction: str
-    task: str
-    n_trials: int | None
-    finished: bool
-    seconds: float | None
-    trials: tuple[Trial, ...]
-    overrides: tuple[str, ...] = ()
-    space: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def minimize(self) -> bool:
-        """Whether a lower value is better."""
-        return self.direction != "maximize"
-
-    @property
-    def measured(self) -> list[Trial]:
-        """The trials that were trained to their end, best first."""
-        return [trial for trial in self.trials if trial.measured]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run folder: its result, once there is one, and its architecture."""
-
-    folder: Path
-    name: str
-    status: str
-    task: str
-    metrics: Mapping[str, float]
-    architecture: str
-    parameters: float | None
-    flops: float | None
-    tokens_per_second: float | None
-    seconds: float | None
-    seed: str
-    reason: str
-    description: Mapping[str, Any] | None
 
 
 def is_study(folder: Path) -> bool:
@@ -121,19 +43,18 @@ def read_study(folder: Path) -> Study:
         )
     told = _own_json(folder / "study.json", dict)
     rows = _own_json(folder / "leaderboard.json", list)
-    direction = str(told.get("direction") or "minimize")
+    objectives = _objectives(told)
     trials = _with_twins([_trial(row, folder) for row in rows if isinstance(row, dict)])
     provenance = _mapping(told.get("provenance"))
     return Study(
         folder=folder,
         name=_text(told.get("study")) or folder.resolve().name,
-        objective=_text(told.get("objective")) or "objective",
-        direction=direction,
+        objectives=objectives,
         task=_text(told.get("task")),
         n_trials=_whole(told.get("n_trials")),
         finished=bool(told.get("finished")),
         seconds=number(told.get("seconds")),
-        trials=tuple(sorted(trials, key=lambda trial: _rank(trial, direction))),
+        trials=tuple(sorted(trials, key=lambda trial: _rank(trial, objectives))),
         overrides=_texts(told.get("overrides")),
         space=_mapping(told.get("space")),
         facts={
@@ -142,6 +63,17 @@ def read_study(folder: Path) -> Study:
             if told.get(key) is not None
         },
         provenance=provenance,
+        remarks=_texts(told.get("remarks")),
+    )
+
+
+def _objectives(told: Mapping[str, Any]) -> tuple[Objective, ...]:
+    names, directions = told.get("objective"), told.get("direction")
+    names = names if isinstance(names, list) else [names]
+    directions = directions if isinstance(directions, list) else [directions] * len(names)
+    return tuple(
+        Objective(_text(name) or "objective", direction != "maximize")
+        for name, direction in zip_longest(names, directions[: len(names)])
     )
 
 
@@ -204,6 +136,8 @@ def _trial(row: Mapping[str, Any], folder: Path) -> Trial:
         reason=_text(row.get("reason")),
         folder=place,
         description=description,
+        inherited="inherited" in row,
+        values={k: v for k, v in _mapping(row.get("values")).items() if number(v) is not None},
     )
 
 
@@ -220,12 +154,14 @@ def _with_twins(trials: list[Trial]) -> list[Trial]:
     return [completed(trial) for trial in trials]
 
 
-def _rank(trial: Trial, direction: str) -> tuple[int, float, int]:
-    """Completed trials by value, then pruned, running and failed ones by number."""
+def _rank(trial: Trial, objectives: Sequence[Objective]) -> tuple[int, bool, float, int]:
+    """Completed trials by value, those from scratch first; of several objectives as the file has them."""
     state = STATES.index(trial.state) if trial.state in STATES else len(STATES)
+    if len(objectives) > 1:
+        return state, trial.inherited, 0.0, 0
     if trial.state != "COMPLETE" or trial.value is None:
-        return state, math.inf, trial.number
-    return state, trial.value if direction != "maximize" else -trial.value, trial.number
+        return state, False, math.inf, trial.number
+    return state, trial.inherited, objectives[0].sign * trial.value, trial.number
 
 
 def _description(folder: Path) -> Mapping[str, Any] | None:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from nas.errors import InputError
 from nas.files import write_text
+from nas.report.found import Run
+from nas.report.members import SCORE, SUFFIX
 from nas.report.page import render
-from nas.report.read import Run, is_run, read_run
+from nas.report.read import is_run, read_run
 from nas.report.tables import legend, pictures
 
 FILE = "report.html"
@@ -77,7 +79,9 @@ def _runs(folder: Path) -> list[Run]:
 
 def _task_runs(task: str, runs: Sequence[Run]) -> TaskRuns:
     names = {name for run in runs for name in run.metrics}
-    metrics = tuple(sorted(names, key=lambda name: ("loss" not in name, name)))
+    if SCORE in names:  # a suite's members have tables of their own
+        names = {name for name in names if name.endswith(SUFFIX)}
+    metrics = tuple(sorted(names, key=lambda name: ("loss" not in name, name != SCORE, name)))
     # A lower loss is better; without a loss, a higher value of the first metric is.
     sign = 1 if metrics and "loss" in metrics[0] else -1
     first = metrics[0] if metrics else ""

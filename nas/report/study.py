@@ -10,10 +10,15 @@ from typing import Any
 
 from nas.drawing.picture import drawing
 from nas.files import write_text
-from nas.report import plots, tables
+from nas.report import front_plots, plots, tables
 from nas.report.compare import Comparison, compare
+from nas.report.evidence import answers_for
+from nas.report.found import STATES, Curve, Study, Trial
+from nas.report.front import find_front, sentences
+from nas.report.marks import symbol
+from nas.report.members import member_scores
 from nas.report.page import render, shown_path
-from nas.report.read import STATES, Curve, Study, Trial, read_curve, read_study
+from nas.report.read import read_curve, read_study
 from nas.report.words import findings, state_word
 
 FILE = "report.html"
@@ -39,7 +44,8 @@ def render_study(folder: Path) -> str:
         InputError: the folder does not exist or is not a study.
     """
     study = read_study(folder)
-    found = compare(study)
+    front = find_front(study)
+    found = None if study.several else compare(study)
     curves, metric = _curves(study)
     return render(
         "study.jinja",
@@ -48,19 +54,26 @@ def render_study(folder: Path) -> str:
         about=_about(study),
         command=_command(folder),
         found=found,
-        findings=findings(study, found) if found else [],
-        winner_drawing=_winner_drawing(found),
+        findings=[*findings(study, found), *study.remarks] if found else [],
+        winner_drawing=_drawing(front.knee if front else found.winner if found else None),
+        front=front,
+        front_sentences=[*sentences(study, front), *study.remarks] if front else [],
+        front_rows=list(zip(front.members, tables.pictures(front.members), strict=True)) if front else [],
+        front_plots=front_plots.fronts(study, front) if front else [],
+        growth=front_plots.growth(front) if front else "",
         legend=tables.legend(study.trials),
         pictures=_compared_pictures(found),
-        history=plots.history(study),
+        history="" if study.several else plots.history(study),
         scatter=plots.size_scatter(study, found) if found else "",
         curves=plots.learning_curves(curves, metric),
         curve_metric=metric,
         curve_trials=study.measured[:_MOST_CURVES],
-        symbol=plots.symbol,
-        rows=tables.leaderboard(study),
+        symbol=symbol,
+        rows=tables.leaderboard(study, front),
         blocks=tables.blocks_by_position(study),
         failures=tables.failures(study),
+        members=member_scores(study),
+        answers=answers_for(study.name, study.overrides),
     )
 
 
@@ -100,10 +113,8 @@ def _command(folder: Path) -> str:
     return f"nas-train experiment={shlex.quote(shown_path(path))}" if path.is_file() else ""
 
 
-def _winner_drawing(found: Comparison | None) -> str:
-    if found is None or found.winner.description is None:
-        return ""
-    return drawing(found.winner.description)
+def _drawing(trial: Trial | None) -> str:
+    return drawing(trial.description) if trial is not None and trial.description is not None else ""
 
 
 def _compared_pictures(found: Comparison | None) -> list[str]:
@@ -126,4 +137,4 @@ def _curves(study: Study) -> tuple[dict[str, Curve], str]:
 
 
 def _curve_name(rank: int, trial: Trial) -> str:
-    return f"rank {rank} · trial {trial.number} · {trial.architecture}"
+    return f"rank {rank} · trial {trial.number} · {trial.label}"

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas.report.read import Run, Study, Trial
+from nas.report.found import Run, Study, Trial
+from nas.report.front import Front
 from nas.strip import ROLE_COLOURS, label_width, strip
 
 Slots = list[Mapping[str, Any]]
@@ -15,10 +16,20 @@ Slots = list[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """A trial with its rank among the measured ones, its difference to the best, and its picture."""
+    """A trial with its place among the measured ones, its difference to the best, and its picture.
+
+    Attributes:
+        rank: from 1; of several objectives in the leaderboard's order. None: it was not measured.
+        place: what its first column says: the rank, or of several objectives whether it is of the front.
+        best: whether it is marked: the winner, or every member of the front.
+        values_shown: for each objective.
+    """
 
     rank: int | None
+    place: str
+    best: bool
     trial: Trial
+    values_shown: tuple[float | None, ...]
     to_best: float | None
     picture: str
 
@@ -92,16 +103,31 @@ def pictures(trials: Sequence[Trial | Run]) -> list[str]:
     return [strip(slots, compact=True, slot_width=width) if slots else "" for slots in every]
 
 
-def leaderboard(study: Study) -> list[LeaderboardRow]:
-    """Return every trial, best first; repeats and trials without a value have no rank."""
+def leaderboard(study: Study, front: Front | None = None) -> list[LeaderboardRow]:
+    """Return every trial, best first; repeats and trials without a value have no rank.
+
+    Args:
+        study: with its trials in order.
+        front: of several objectives, once there is one.
+    """
+    members = {trial.number for trial in front.members} if front else set()
     ranks = {trial.number: rank for rank, trial in enumerate(study.measured, start=1)}
     best = study.measured[0].value if study.measured else None
     rows = []
     for trial, picture in zip(study.trials, pictures(study.trials), strict=True):
         to_best = None
-        if best is not None and trial.state == "COMPLETE" and trial.value is not None:
+        if best is not None and not study.several and trial.state == "COMPLETE" and trial.value is not None:
             to_best = trial.value - best
-        rows.append(LeaderboardRow(ranks.get(trial.number), trial, to_best, picture))
+        rank = ranks.get(trial.number)
+        place = "" if rank is None else str(rank)
+        if study.several:
+            place = "front" if trial.number in members else ""
+            place = "knee" if front and trial.number == front.knee.number else place
+        values = (
+            tuple(trial.values.get(o.name) for o in study.objectives) if study.several else (trial.value,)
+        )
+        marked = bool(place) if study.several else rank == 1
+        rows.append(LeaderboardRow(rank, place, marked, trial, values, to_best, picture))
     return rows
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from nas.progress import quantity
 from nas.report.compare import Comparison
-from nas.report.read import Study, Trial
+from nas.report.found import Study, Trial
 
 NONE = "–"
 
 
 def value_text(value: float | None) -> str:
-    """Write a metric's value with four digits behind the point, or four significant ones."""
+    """Write a metric's value with four digits behind the point, or four significant; large ones short."""
     if value is None:
         return NONE
+    if abs(value) >= 10_000:
+        return quantity(value)
     return f"{value:.4f}" if 0.01 <= abs(value) < 1000 or value == 0 else f"{value:.4g}"
 
 
@@ -126,5 +128,5 @@ def _caution(found: Comparison) -> str:
 def state_word(trial: Trial) -> str:
     """Say a trial's state in plain words."""
     if trial.state == "COMPLETE":
-        return "repeated" if trial.repeated else "finished"
-    return {"PRUNED": "pruned", "RUNNING": "running", "FAIL": "failed"}.get(trial.state, trial.state.lower())
+        return "repeated" if trial.repeated else "inherited" if trial.inherited else "finished"
+    return "failed" if trial.state == "FAIL" else trial.state.lower()

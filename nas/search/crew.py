@@ -1,49 +1,27 @@
-"""The workers of a study: started warm, replaced when they die, stopped in order."""
+"""The workers of a study: started where there is room, replaced when they die or hang, stopped in order."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
-import signal
+import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any
 
+from nas.errors import NasError
 from nas.progress import say
-from nas.search.worker import Ended, Order, work
+from nas.search.launchers.base import Launcher, Worker
+from nas.search.launchers.local import Local
+from nas.search.worker import Alive, Broken, Ended, Order, Paused
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-# torch._dynamo: the first optimizer of every process would import it, in a second
-_PRELOAD = [
-    "torch._dynamo",
-    "nas.config.build",
-    "nas.config.compose",
-    "nas.train.run",
-    "nas.tasks.mlm",
-    "nas.tasks.mqar",
-]
-
-
-def warm_up() -> None:
-    """Start the process that workers are forked from; it imports PyTorch once, while others work."""
-    _CONTEXT.set_forkserver_preload(_PRELOAD)
-    resource_tracker.ensure_running()  # here: it would undo what comes next
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is ours to handle
-    safe = os.environ.get("PYTHONSAFEPATH")
-    # It imports before it knows our sys.path: a folder `nas` where the user stands must not be taken for us.
-    os.environ["PYTHONSAFEPATH"] = "1"
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        del os.environ["PYTHONSAFEPATH"]
-        if safe is not None:
-            os.environ["PYTHONSAFEPATH"] = safe
+MOST_VAIN = 3
+"""So many workers may end before they begin, for each of the crew."""
+STARTING = 10
+"""A worker that has given no sign of life yet is waited for so many times as long: imports take time."""
+_END_SECONDS = 5.0
+"""A killed process is waited for so long; one that hangs in the kernel is left to it."""
 
 
 @dataclass
@@ -51,16 +29,20 @@ class Member:
     """One worker and what it is doing.
 
     Attributes:
-        process: its process.
-        connection: to it.
+        worker: its process.
         order: the trial in its hands, or None.
         since: when it got the trial, on the monotonic clock.
+        heard: when it last gave a sign of life, or was told something.
+        began: whether it ever gave one.
+        cause: why it ends, if it said so.
     """
 
-    process: BaseProcess
-    connection: Connection
+    worker: Worker
     order: Order | None = None
     since: float = 0.0
+    heard: float = field(default_factory=time.monotonic)
+    began: bool = False
+    cause: str | None = None
 
     def give(self, order: Order) -> None:
         """Hand it a trial."""
@@ -68,10 +50,25 @@ class Member:
         self.since = time.monotonic()
         self.say(order)
 
-    def say(self, answer: Order | bool | None) -> None:
+    def say(self, answer: Any) -> None:
         """Send it something; one that is gone does not hear it, and `Crew.messages` will tell."""
+        self.heard = time.monotonic()
+        if self.worker.connection is not None:
+            with contextlib.suppress(OSError):
+                self.worker.connection.send(answer)
+
+    def is_silent(self, seconds: float) -> bool:
+        """Return whether it trains, and has given no sign for so long; one to be read is a sign.
+
+        Before its first sign it imports: it has `STARTING` times as long.
+        """
+        patience = seconds if self.began else STARTING * seconds
+        if self.order is None or time.monotonic() - self.heard < patience:
+            return False
+        connection = self.worker.connection
         with contextlib.suppress(OSError):
-            self.connection.send(answer)
+            return connection is not None and not connection.poll()
+        return False
 
 
 Answer = Callable[[Member, Any], None]
@@ -96,31 +93,52 @@ class Crew:
     Args:
         size: how many.
         base: the overrides that all trials share.
+        launcher: starts them; None: on this machine.
+        hang_seconds: one that trains, but takes no step and evaluates no batch for so long, is killed;
+            this counts from its first sign of life.
     """
 
-    def __init__(self, size: int, base: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        size: int,
+        base: tuple[str, ...],
+        launcher: Launcher | None = None,
+        hang_seconds: float = math.inf,
+    ) -> None:
         self.base = base
+        self.launcher = Local() if launcher is None else launcher
+        self.hang_seconds = hang_seconds
+        self._never_began = 0
         self.members = [self._hire() for _ in range(size)]
 
     def idle(self) -> list[Member]:
         """Return the workers that wait for a trial."""
-        return [m for m in self.members if m.order is None]
+        return [m for m in self.members if m.order is None and m.worker.connection is not None]
 
     def busy(self) -> list[Member]:
         """Return the workers that train."""
         return [m for m in self.members if m.order is not None]
 
     def messages(self, timeout: float) -> Iterator[tuple[Member, Any]]:
-        """Yield what workers said within ``timeout`` seconds; `Died` for one that is gone."""
-        members = {m.connection: m for m in self.members}
+        """Yield what workers said within ``timeout`` seconds; `Died` for one that is gone or hangs."""
+        members = {m.worker.connection: m for m in self.members if m.worker.connection is not None}
         for connection in wait(list(members), timeout):
             member = members[connection]  # type: ignore[index]
             try:
-                yield member, member.connection.recv()
+                message = connection.recv()  # type: ignore[union-attr,call-arg]
             except (EOFError, OSError):
-                died = self._bury(member)
-                if died is not None:
-                    yield member, died
+                yield from self._bury(member)
+            else:
+                member.heard, member.began = time.monotonic(), True
+                yield from self._heard(member, message)
+        yield from self._end_the_silent()
+
+    def replace(self, member: Member) -> None:
+        """Kill a worker and have another one start."""
+        member.worker.kill()
+        member.order = None
+        for _ in self._bury(member):
+            pass  # it has no trial
 
     def interrupt(self, answer: Answer, patience: float = 60.0) -> None:
         """Ask every worker to save its trial and end; kill those that do not within ``patience``.
@@ -130,56 +148,76 @@ class Crew:
             patience: in seconds.
         """
         for member in self.members:
-            if member.process.is_alive() and member.process.pid is not None:
-                member.process.terminate()
+            member.worker.terminate()
         self._join(patience, answer)
 
     def dismiss(self, patience: float = 60.0) -> None:
         """Let every worker end after the trial in its hands."""
         for member in self.members:
+            if member.worker.connection is None:
+                member.worker.kill()  # it has not begun
             member.say(None)
         self._join(patience, ignore)
 
     def _join(self, patience: float, answer: Answer) -> None:
         deadline = time.monotonic() + patience
-        while (alive := [m for m in self.members if m.process.is_alive()]) and time.monotonic() < deadline:
+        while (alive := [m for m in self.members if m.worker.is_alive()]) and time.monotonic() < deadline:
             for member in alive:
                 self._hear_out(member, answer)
-            wait([m.process.sentinel for m in alive], 0.05)
+            time.sleep(0.02)
         for member in self.members:
-            if member.process.is_alive():
+            if member.worker.is_alive():
                 say(f"a worker did not end within {patience:g} s and was killed")
-                member.process.kill()
-                member.process.join()
+                member.worker.kill()
+                member.worker.join(_END_SECONDS)
             self._hear_out(member, answer)
-            member.connection.close()
+            _close(member.worker.connection)
 
     def _hear_out(self, member: Member, answer: Answer) -> None:
+        connection = member.worker.connection
+        if connection is None:
+            return
         with contextlib.suppress(EOFError, OSError):  # of a worker that is gone
-            while member.connection.poll():
-                message = member.connection.recv()
-                answer(member, message)
-                if isinstance(message, Ended):
-                    # Asked to stop in its last evaluation, it finished, and now waits for another trial.
-                    member.say(None)
+            while connection.poll():
+                for _, message in self._heard(member, connection.recv()):
+                    answer(member, message)
+                    if isinstance(message, Ended | Paused):
+                        # Asked to stop in an evaluation, it ended the trial, and now waits for another.
+                        member.say(None)
+
+    def _heard(self, member: Member, message: Any) -> Iterator[tuple[Member, Any]]:
+        match message:
+            case Alive():
+                pass
+            case Broken(_, cause):
+                member.cause = cause
+            case _:
+                yield member, message
+
+    def _end_the_silent(self) -> Iterator[tuple[Member, Any]]:
+        for member in list(self.members):
+            if member.worker.connection is None and not member.worker.is_alive():
+                self._never_began += 1
+                if self._never_began > MOST_VAIN * len(self.members):
+                    raise NasError(f"workers end before they begin: the last one {member.worker.cause()}")
+                yield from self._bury(member)
+            elif member.is_silent(self.hang_seconds):
+                waited = self.hang_seconds if member.began else STARTING * self.hang_seconds
+                member.cause = f"took no step and evaluated nothing for {waited:g} s"
+                member.worker.kill()
+                yield from self._bury(member)
 
     def _hire(self) -> Member:
-        ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=work, args=(theirs, self.base), name="nas-worker")
-        process.start()
-        theirs.close()
-        return Member(process, ours)
+        return Member(self.launcher.start(self.base))
 
-    def _bury(self, member: Member) -> Died | None:
-        member.process.join()
-        member.connection.close()
+    def _bury(self, member: Member) -> Iterator[tuple[Member, Died]]:
+        member.worker.join(_END_SECONDS)
+        _close(member.worker.connection)
         self.members[self.members.index(member)] = self._hire()
-        return Died(member.order, _cause(member.process.exitcode)) if member.order else None
+        if member.order is not None:
+            yield member, Died(member.order, f"its worker {member.cause or member.worker.cause()}")
 
 
-def _cause(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        name = signal.Signals(-exitcode).name
-        hint = " (out of memory?)" if name == "SIGKILL" else ""
-        return f"its worker was killed by {name}{hint}"
-    return f"its worker ended with exit code {exitcode}"
+def _close(connection: Connection | None) -> None:
+    if connection is not None:
+        connection.close()

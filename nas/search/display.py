@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from nas.progress import console, duration, quantity, say
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from nas.search.objectives import Objectives
 
 Rows = list[dict[str, Any]]
 SHOWN = 10
@@ -19,16 +22,16 @@ class Display:
 
     Args:
         n_trials: in all.
-        objective: the metric's name.
+        objectives: what a trial is judged by.
         rows: of the trials that earlier starts left.
     """
 
-    def __init__(self, n_trials: int, objective: str, rows: Rows) -> None:
+    def __init__(self, n_trials: int, objectives: Objectives, rows: Rows) -> None:
         self.n_trials = n_trials
-        self.objective = objective
+        self.objectives = objectives
         self.started = time.monotonic()
-        self._ended_here = 0
-        self.rows = rows
+        self._here: set[int] = set()
+        self._show(rows)
         self._running: list[str] = []
         self._live: Any = None
 
@@ -51,13 +54,13 @@ class Display:
         self._running = running
 
     def ended(self, row: dict[str, Any], rows: Rows) -> None:
-        """A trial has ended."""
-        self._ended_here += 1
-        self.rows = rows
-        value = "-" if row["value"] is None else f"{row['value']:.4f}"
+        """A trial has ended, or is paused."""
+        self._here.add(row["number"])
+        self._show(rows)
+        value = ", ".join(values_in_words(row)) or "-"
         reason = f"  ({row['reason']})" if row["reason"] else ""
         words = [
-            f"[{count_ended(rows)}/{self.n_trials}]",
+            f"[{self._count_ended()}/{self.n_trials}]",
             f"trial {row['number']}",
             row["state"].lower(),
             value,
@@ -68,45 +71,83 @@ class Display:
             ).strip()
         )
 
+    def _show(self, rows: Rows) -> None:
+        self.rows, self._states = rows, Counter(row["state"] for row in rows)
+
+    def _count_ended(self) -> int:
+        """Return how many trials are over, or paused, from where few of them go on."""
+        return sum(self._states[state] for state in ("COMPLETE", "PRUNED", "FAIL", "PAUSED"))
+
     def _status(self) -> str:
         best = next((r for r in self.rows if r["state"] == "COMPLETE"), None)
-        parts = [f"best {best['value']:.4f} (trial {best['number']})"] if best else []
+        parts = [self._best(best)] if best else []
+        paused = self._states["PAUSED"]
+        parts += [f"{paused} paused"] if paused else []
         left = self.seconds_left()
         if left is not None:
             parts.append(f"about {duration(left)} left")
         return f"| {', '.join(parts)}" if parts else ""
 
+    def _best(self, best: dict[str, Any]) -> str:
+        if len(self.objectives) == 1:
+            return f"best {best['value']:.4f} (trial {best['number']})"
+        return f"{sum(row['front'] for row in self.rows)} on the front"
+
     def seconds_left(self) -> float | None:
         """Return the expected time to the end, from the pace since this start."""
-        missing = self.n_trials - count_ended(self.rows)
-        if not self._ended_here or missing <= 0:
+        missing = self.n_trials - self._count_ended()
+        if not self._here or missing <= 0:
             return None
-        return (time.monotonic() - self.started) / self._ended_here * missing
+        return (time.monotonic() - self.started) / len(self._here) * missing
 
     def _render(self) -> Table:
-        table = leaderboard_table(self.rows, self.objective)
+        table = leaderboard_table(self.rows, self.objectives)
         running = f"; running {', '.join(self._running)}" if self._running else ""
-        table.caption = f"{count_ended(self.rows)} of {self.n_trials} trials{running} {self._status()}"
+        table.caption = f"{self._count_ended()} of {self.n_trials} trials{running} {self._status()}"
         return table
 
 
-def count_ended(rows: Rows) -> int:
-    """Return how many trials are over."""
-    return sum(r["state"] in ("COMPLETE", "PRUNED", "FAIL") for r in rows)
-
-
-def leaderboard_table(rows: Rows, objective: str, limit: int = SHOWN) -> Table:
-    """Return the best rows as a table."""
+def leaderboard_table(rows: Rows, objectives: Objectives, limit: int = SHOWN) -> Table:
+    """Return the best rows as a table; of several objectives the front, along its first objective."""
     from rich.table import Table
 
-    table = Table(title="leaderboard", title_justify="left")
-    for heading in ("rank", "trial", objective, "parameters", "seconds"):
+    several = len(objectives) > 1
+    done = [row for row in rows if row["state"] == "COMPLETE" and "inherited" not in row]
+    table = Table(title="Pareto front" if several else "leaderboard", title_justify="left")
+    names = [objective.name for objective in objectives]
+    sized = any(row["parameters"] for row in done)
+    more = ["parameters"] if sized and "cost/parameters" not in names else []
+    for heading in ("" if several else "rank", "trial", *names, *more, "seconds"):
         table.add_column(heading, justify="right")
     table.add_column("architecture", overflow="fold")
-    for rank, row in enumerate([r for r in rows if r["state"] == "COMPLETE"][:limit], start=1):
-        size = quantity(row["parameters"] or 0)
+    shown = along_the_front(done) if several else done[:limit]
+    for rank, row in enumerate(shown, start=1):
+        place = ("knee" if row["knee"] else "") if several else str(rank)
+        size = [quantity(row["parameters"] or 0)] if more else []
         seconds = f"{row['seconds'] or 0:.1f}"
         table.add_row(
-            str(rank), str(row["number"]), f"{row['value']:.4f}", size, seconds, row["architecture"]
-        )
+            place, str(row["number"]), *values_in_words(row), *size, seconds, _what(row),
+            style="bold" if several and row["knee"] else None,
+        )  # fmt: skip
     return table
+
+
+def _what(row: dict[str, Any]) -> str:
+    return row["architecture"] or " ".join(row["overrides"])
+
+
+def along_the_front(rows: Rows) -> Rows:
+    """Return the front of several objectives by its first objective; equal points once."""
+    front = {tuple(row["values"].values()): row for row in reversed(rows) if row["front"]}
+    return sorted(front.values(), key=lambda row: (row["value"], row["number"]))
+
+
+def values_in_words(row: dict[str, Any]) -> list[str]:
+    """Return a row's objectives as text."""
+    if row.get("values"):
+        return [_number(value) for value in row["values"].values()]
+    return [] if row["value"] is None else [f"{row['value']:.4f}"]
+
+
+def _number(value: float) -> str:
+    return quantity(value) if abs(value) >= 1000 else f"{value:.4f}"

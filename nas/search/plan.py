@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nas.config.build import Run, instantiate_node
-from nas.config.compose import Composed, compose, parse, with_values
+from nas.config.build import AnyRun
+from nas.config.compose import Composed, compose
+from nas.config.instantiate import instantiate_node
+from nas.config.overrides import parse
 from nas.config.root import SEARCH_ONLY
-from nas.errors import InputError, nearest, not_allowed
+from nas.errors import InputError, nearest
+from nas.search.constraints import LATENCY, Limit, read_limits
+from nas.search.evaluation import Evaluator
+from nas.search.gate import Gate
+from nas.search.launchers.base import Launcher
+from nas.search.match import Match, read_match
+from nas.search.objectives import Objectives, read_objectives
+from nas.search.pricing import Pricing
+from nas.search.probes import build_meta, choice_mistakes, mistakes_beside
 from nas.search.question import Question
-from nas.search.space import Parameter, Range, Scalar, Slots, Space, render_entry
-from nas.train.folder import NOT_IDENTITY
+from nas.search.screen import PREDICTED, read_screen
+from nas.search.spaces.base import Base
+from nas.search.spaces.space import Space
+from nas.search.storages.sqlite import FOR_READING, SQLite
+from nas.search.sweeps import called, conflicts, names_in
+from nas.train.folder import NOT_IDENTITY, PLACES
+
+if TYPE_CHECKING:
+    from nas.search.latency import Latency
 
 
 @dataclass(frozen=True)
@@ -29,6 +46,8 @@ class Plan:
         folder: of the study.
         reference: the run of the shared configuration, built without memory for weights.
         workers: how many trials run at once.
+        gate: decides which proposals are trained.
+        evaluator: how trials get their values; None: each is trained from scratch.
     """
 
     config: dict[str, Any]
@@ -36,8 +55,10 @@ class Plan:
     composed: Composed
     sampler: str
     folder: Path
-    reference: Run
+    reference: AnyRun
     workers: int
+    gate: Gate
+    evaluator: Evaluator | None = None
 
 
 def plan_search(search: Composed) -> Plan:
@@ -48,32 +69,125 @@ def plan_search(search: Composed) -> Plan:
     """
     config = search.values()
     base = shared_overrides(search)
+    contradictions = conflicts(_sweeps(base))
+    if contradictions:
+        raise InputError(*contradictions)
     composed = compose("train", base)
     mistakes = [*_number_mistakes(config), *_part_mistakes(config), *_name_mistakes(config["study"])]
+    limits, match = _rules(config, mistakes)
     try:
-        space = Space(config["space"])
-        reference = _build(composed)
+        space = Space(config["space"], config["forbid"], Base(composed))
+        reference = build_meta(composed)
     except InputError as error:
-        raise InputError(*mistakes, *error.mistakes) from None
-    mistakes.extend(choice_mistakes(composed, space))
-    objective = config["objective"] or reference.task.objective
-    if objective not in reference.task.metrics:
-        mistakes.append(not_allowed("objective", objective, reference.task.metrics))
-    if mistakes:
+        raise InputError(*mistakes, *error.mistakes, *_beside(composed, config["space"])) from None
+    mistakes += [*_match_mistakes(match, space, composed), *choice_mistakes(composed, space)]
+    objectives = _objectives(config, reference, match, mistakes)
+    mistakes += _screen_mistakes(config["screen"], objectives)
+    evaluator = _evaluator(config, space, objectives, mistakes)
+    wanted = tuple(o.name for o in objectives if o.is_cost)
+    gate = Gate(space, Pricing(Base(composed)), limits, match, functools.partial(_latency, config), wanted)
+    if mistakes or (mistakes := gate.mistakes()):
         raise InputError(*mistakes)
     question = Question(
-        name=config["study"] or _sweep_name(base),
+        name=config["study"] or called(_sweeps(base)) or "search",
         space=space,
-        base=tuple(o for o in base if _root(o) not in NOT_IDENTITY),
+        base=tuple(o for o in base if _root(o) not in PLACES),
         config={k: v for k, v in reference.config.items() if k not in NOT_IDENTITY},
-        objective=objective,
-        direction=config["direction"] or reference.task.direction,
+        objectives=objectives,
         task=reference.task.name,
         seed=config["seed"],
+        rules={key: config[key] for key in ("forbid", "constraints", "match", "evaluator", "screen")},
     )
     folder = Path(config["paths"]["outputs"]).expanduser() / question.name
     sampler = search.choices.get("sampler") or "custom"
-    return Plan(config, question, composed, sampler, folder, reference, _workers(config, reference))
+    workers = _workers(config, reference)
+    return Plan(config, question, composed, sampler, folder, reference, workers, gate, evaluator)
+
+
+def _evaluator(
+    config: dict[str, Any], space: Space, objectives: Objectives, mistakes: list[str]
+) -> Evaluator | None:
+    """Return how trials get their values; mistakes are added to those that are known."""
+    if config["evaluator"] is None:
+        return None
+    try:
+        evaluator: Evaluator = instantiate_node("evaluator", config["evaluator"])
+    except InputError:  # told with those of other parts
+        return None
+    mistakes += evaluator.mistakes(space, config)
+    if len(objectives) > 1:
+        names = [objective.name for objective in objectives]
+        mistakes.append(f"objective={names}: evaluator={evaluator.name} needs one objective")
+    return evaluator
+
+
+def _screen_mistakes(given: dict[str, Any] | None, objectives: Objectives) -> tuple[str, ...]:
+    try:
+        screen = read_screen(given)
+    except InputError as error:
+        return error.mistakes
+    if screen is None or screen.score != PREDICTED or len(objectives) < 2:
+        return ()
+    names = [objective.name for objective in objectives]
+    return (f"objective={names}: screen.score={PREDICTED} needs one objective",)
+
+
+def _rules(config: dict[str, Any], mistakes: list[str]) -> tuple[tuple[Limit, ...], Match | None]:
+    """Read what a candidate may cost; mistakes are added to those that are known."""
+    limits: tuple[Limit, ...] = ()
+    match: Match | None = None
+    try:
+        limits = read_limits(config["constraints"])
+    except InputError as error:
+        mistakes.extend(error.mistakes)
+    try:
+        match = read_match(config["match"])
+    except InputError as error:
+        mistakes.extend(error.mistakes)
+    return limits, match
+
+
+def _beside(composed: Composed, described: dict[str, Any]) -> list[str]:
+    """Return what else is wrong with a space that cannot be read whole."""
+    try:
+        build_meta(composed)
+    except InputError:  # then its choices cannot be built either
+        return []
+    return mistakes_beside(composed, described)
+
+
+def _objectives(
+    config: dict[str, Any], reference: AnyRun, match: Match | None, mistakes: list[str]
+) -> Objectives:
+    """Read what a trial is judged by; mistakes are added to those that are known."""
+    task = reference.task
+    try:
+        return read_objectives(
+            config["objective"], config["direction"], (task.objective, task.direction), task.metrics, match
+        )
+    except InputError as error:
+        mistakes.extend(error.mistakes)
+        return ()
+
+
+def _match_mistakes(match: Match | None, space: Space, composed: Composed) -> list[str]:
+    if match is None:
+        return []
+    keys = Base(composed).keys
+    if match.by not in keys:
+        return [f"match.by={match.by!r} is not a key{nearest(match.by, keys)}"]
+    if match.by in {entry.name for entry in space.entries}:
+        return [f"match.by={match.by!r} is in the space too: it is solved for, so take it out of one of them"]
+    return []
+
+
+def _latency(config: dict[str, Any]) -> Latency:
+    from nas.search.latency import Latency
+    from nas.train.precision import choose_device
+
+    trainer = config["trainer"]
+    path = Path(config["paths"]["cache"]).expanduser() / f"{LATENCY}.json"
+    return Latency(path, choose_device(trainer["device"]), int(trainer["threads"]))
 
 
 def shared_overrides(search: Composed) -> list[str]:
@@ -84,66 +198,18 @@ def shared_overrides(search: Composed) -> list[str]:
     return [*(given or default), *kept]
 
 
-def _sweep_name(base: list[str]) -> str:
-    sweep = next((str(parse(o).value()) for o in base if _root(o) == "sweep"), "search")
-    return Path(sweep).stem if sweep.endswith((".yaml", ".yml")) else sweep
+def _sweeps(base: list[str]) -> list[str]:
+    return next((names_in(o) for o in base if _root(o) == "sweep"), [])
 
 
 def _root(override: str) -> str:
     return str(parse(override).key_or_group).split("@")[0].split(".")[0].split("/")[0]
 
 
-def choice_mistakes(composed: Composed, space: Space) -> list[str]:
-    """Build every choice once on the meta device, and return what is wrong with which."""
-    unknown = _unknown_keys(composed, space)
-    if unknown:
-        return unknown
-    found: dict[str, None] = {}
-    for override in probes(space):
-        try:
-            _build(with_values(composed, "train", [override]))
-        except InputError as error:
-            key = override.partition("=")[0]
-            found.update(dict.fromkeys(m if key in m else f"space: {override}: {m}" for m in error.mistakes))
-    return list(found)
-
-
-def _unknown_keys(composed: Composed, space: Space) -> list[str]:
-    known = {*_dotted("", composed.values()), *composed.choices}
-    keys = [e.key if isinstance(e, Slots) else e.name for e in space.entries]
-    return [f"space: {key} is not a key{nearest(key, known)}" for key in keys if key not in known]
-
-
-def _dotted(prefix: str, node: Any) -> Iterator[str]:
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, child in items:
-        yield f"{prefix}{key}"
-        yield from _dotted(f"{prefix}{key}.", child)
-
-
-def probes(space: Space) -> list[str]:
-    """Return one override for every choice of every key, the ends of ranges included."""
-    lines = []
-    for entry in space.entries:
-        parameter = entry.items[0] if isinstance(entry, Slots) else entry
-        for value in _values(parameter):
-            lines.append(render_entry(entry, lambda _, value=value: value))  # type: ignore[misc]
-    return lines
-
-
-def _values(parameter: Parameter) -> tuple[Scalar, ...]:
-    return (parameter.low, parameter.high) if isinstance(parameter, Range) else parameter.choices
-
-
-def _build(composed: Composed) -> Run:
-    import torch
-
-    with torch.device("meta"):
-        return Run(composed)
-
-
 def _number_mistakes(config: dict[str, Any]) -> list[str]:
-    least = {"n_trials": 1, "workers": 1, "retries": 0}
+    least = {
+        "n_trials": 1, "workers": 1, "retries": 0, "hang_seconds": 1, "replicates": 1, "baselines": 0,
+    }  # fmt: skip
     return [
         f"{key}={config[key]} must be at least {low}"
         for key, low in least.items()
@@ -153,10 +219,11 @@ def _number_mistakes(config: dict[str, Any]) -> list[str]:
 
 def _part_mistakes(config: dict[str, Any]) -> list[str]:
     mistakes: list[str] = []
-    for key in ("sampler", "storage", "pruner"):
+    for key in ("sampler", "storage", "launcher", "rungs", "evaluator"):
         try:
-            if config[key] is not None:
-                instantiate_node(key, config[key])
+            part = instantiate_node(key, config[key]) if config[key] is not None else None
+            if isinstance(part, SQLite):
+                mistakes.append(FOR_READING)
         except InputError as error:
             mistakes.extend(error.mistakes)
     return mistakes
@@ -168,9 +235,13 @@ def _name_mistakes(study: str | None) -> list[str]:
     return [f"study={study!r} must be the name of a folder under paths.outputs"]
 
 
-def _workers(config: dict[str, Any], reference: Run) -> int:
+def _workers(config: dict[str, Any], reference: AnyRun) -> int:
     if config["workers"] is not None:
         return int(config["workers"])
+    launcher: Launcher = instantiate_node("launcher", config["launcher"])
+    room = launcher.capacity()
+    if room is not None:
+        return room
     from nas.train.precision import choose_device
 
     if choose_device(config["trainer"]["device"]).type != "cpu":

@@ -9,12 +9,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from nas.config.build import Run
+from nas.config.build import AnyRun, SuiteRun, run_of
 from nas.config.compose import with_values
 from nas.errors import InputError
 from nas.progress import duration, quantity, say
 from nas.search.plan import Plan
-from nas.search.space import Choice, Parameter, Range, Scalar, Space
+from nas.search.spaces.space import Space
 
 SAMPLES, TIMED_STEPS = 5, 6
 
@@ -26,16 +26,21 @@ def preview(plan: Plan) -> None:
         f"study {plan.question.name}: {config['n_trials']} trials, "
         f"{plan.workers} at a time, {plan.sampler} sampler"
     )
-    print(f"{plan.question.direction} {plan.question.objective} on {plan.question.task}\n\nspace")
+    print(f"{plan.question.in_words()} on {plan.question.task}\n\nspace")
     for key, words in space.describe().items():
         print(f"  {key}: {words}")
+    for key, told in plan.question.rules.items():
+        if told:
+            print(f"  {key}: {told}")
     print(f"size: {size_in_words(space)}\n\n{SAMPLES} samples")
     stream = random.Random(plan.question.seed)
     seconds = []
     for _ in range(SAMPLES):
-        values = space.render(lambda parameter: draw(parameter, stream))
+        drawn = plan.gate.sample(stream)
+        assert drawn is not None  # a plan without any is refused
+        values = plan.gate.judge(drawn).overrides
         try:
-            run = Run(with_values(plan.composed, "train", values))
+            run = run_of(with_values(plan.composed, "train", values))
         except InputError as error:  # each choice fits, but not together: such a trial fails
             print(f"  cannot be built: {'; '.join(error.mistakes)}\n    {' '.join(values)}")
             continue
@@ -48,42 +53,29 @@ def preview(plan: Plan) -> None:
     if not seconds:
         return
     whole = sum(seconds) / len(seconds) * config["n_trials"] / plan.workers
-    pruned = " if no trial is stopped at a rung" if config["pruner"] else ""
+    pruned = " if no trial stays at a rung" if config["rungs"] else ""
     print(f"\nabout {duration(whole)} in all{pruned} (measured over {TIMED_STEPS} steps of each sample)")
 
 
 def size_in_words(space: Space) -> str:
     """Return the number of configurations, continuous ranges named."""
     continuous = [p.name for p in space.parameters() if p.size() == math.inf]
-    return " x ".join([f"{space.discrete_size():,.0f}", *(f"a continuous {name}" for name in continuous)])
+    at_most = "at most " if space.is_restricted() else ""
+    ranges = [f"a continuous {name}" for name in continuous]
+    return " x ".join([f"{at_most}{space.discrete_size():,.0f}", *ranges])
 
 
-def draw(parameter: Parameter, stream: random.Random) -> Scalar:
-    """Return a uniform sample of one parameter."""
-    if isinstance(parameter, Choice):
-        return stream.choice(parameter.choices)
-    if parameter.integer or parameter.step is not None:
-        return _draw_step(parameter, stream)
-    if parameter.log:
-        return math.exp(stream.uniform(math.log(parameter.low), math.log(parameter.high)))
-    return stream.uniform(parameter.low, parameter.high)
-
-
-def _draw_step(parameter: Range, stream: random.Random) -> float:
-    step = parameter.step or 1
-    value = parameter.low + step * stream.randrange(int(parameter.size()))
-    return int(value) if parameter.integer else value
-
-
-def seconds_per_trial(run: Run) -> float:
+def seconds_per_trial(run: AnyRun) -> float:
     """Return how long a run would take, from its first steps; evaluations are not counted."""
-    from nas.train.loop import Model, TrainingLoop
+    from nas.train.loop import TrainingLoop
 
+    if isinstance(run, SuiteRun):
+        return sum(map(seconds_per_trial, run.members.values()))
     parts = run.parts
     if (budget := parts["trainer"].budget["seconds"]) is not None:
         return float(budget)
     with tempfile.TemporaryDirectory() as folder:
-        model = Model(run.encoder, run.task.head(run.encoder))
+        model = run.task.model(run.encoder)
         loop = TrainingLoop(
             parts["trainer"], model, run.task, parts["optimizer"], parts["schedule"],
             run.config["seed"], Path(folder), "", say,

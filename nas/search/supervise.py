@@ -7,15 +7,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from optuna.exceptions import UpdateFinishedTrialError
+
 from nas.errors import InterruptedRunError, NasError
 from nas.progress import say
 from nas.search.crew import Crew, Died, Member, ignore
 from nas.search.display import Display
+from nas.search.storages.leases import LostTrialError
 from nas.search.study import Study
-from nas.search.worker import Ended, Identified, Order, Rung, Said
+from nas.search.worker import Ended, Identified, Order, Paused, Rung, Said
 from nas.train.interrupt import StopRequest
 
-Saved = Callable[[], None]
+Save = Callable[[], bool]
+"""Writes what a study shows of itself, unless it was just written; returns whether it did."""
 
 
 class Supervisor:
@@ -25,22 +29,25 @@ class Supervisor:
         study: what is asked.
         crew: who trains.
         n_trials: in all, those of earlier starts included.
-        retries: how often a trial is started again after its worker died.
+        retries: how often a trial is started again after its worker died, or the search with it in a row.
         display: told of progress.
-        saved: called after every ended trial.
+        save: called while workers train, until it has written of every ended trial.
     """
 
     def __init__(
-        self, study: Study, crew: Crew, n_trials: int, retries: int, display: Display, saved: Saved
+        self, study: Study, crew: Crew, n_trials: int, retries: int, display: Display, save: Save
     ) -> None:
         self.study = study
         self.crew = crew
         self.n_trials = n_trials
         self.retries = retries
         self.display = display
-        self.saved = saved
-        self.again: deque[Order] = deque(study.abandoned())
+        self.save = save
+        self.again: deque[Order] = deque()
         self._deaths_in_a_row = 0
+        self._ended: list[int] = []
+        self._unsaved = False
+        self._waiting = False
 
     def run(self) -> None:
         """Train until every trial is over.
@@ -50,31 +57,74 @@ class Supervisor:
             NasError: workers die before they can train anything.
         """
         with StopRequest() as stop:
-            while self._hand_out() or self.crew.busy():
+            while self._hand_out() or self._waits():
+                self._tell()  # by now every worker has its next trial
                 if stop.requested:
                     say("stopping: saving the trials in hand")
                     self.crew.interrupt(self._answer)
+                    self._tell()
                     raise InterruptedRunError("everything finished is kept; run the same command to continue")
                 for member, message in self.crew.messages(timeout=0.5):
                     self._answer(member, message)
+                for number in self.study.renew():
+                    self._lose(number)
                 running = [
                     f"{m.order.number} ({time.monotonic() - m.since:.0f} s)"
                     for m in self.crew.busy()
                     if m.order
                 ]
                 self.display.update(running)
+        self._tell()
         self.crew.dismiss()
 
     def _hand_out(self) -> bool:
-        """Give idle workers their next trial; return whether any is left."""
+        """Give idle workers their next trial, as long as there is one; return whether any worker trains."""
         for member in self.crew.idle():
-            if self.again:
-                member.give(self.again.popleft())
-            elif self.study.asked() < self.n_trials:
-                member.give(self.study.ask())
-        return bool(self.again) or self.study.asked() < self.n_trials
+            order = self.again.popleft() if self.again else self._next()
+            if order is not None:
+                member.give(order)
+        self._ended += self.study.take_ended()
+        return bool(self.crew.busy())
+
+    def _next(self) -> Order | None:
+        """Return the next trial; one that was trained at several deaths of a supervisor in a row may fail.
+
+        The first death is nobody's fault; each further one counts as one of a worker that trained it.
+        """
+        while (order := self.study.next(self.n_trials)) is not None:
+            in_a_row = self.study.count_left(order)
+            if in_a_row < 2 or self.study.count_death(order.number) <= self.retries:
+                return order
+            self.study.fail(order.number, f"the search died {in_a_row} times in a row while it was trained")
+            self._ended.append(order.number)
+        return None
+
+    def _waits(self) -> bool:
+        """Return whether there is room for no worker yet, or other supervisors still train: they may die."""
+        if not self.crew.idle():
+            return True
+        others = self.study.elsewhere()
+        if others and not self._waiting:
+            say(f"nothing to ask for: waiting for {others} trial(s) of other supervisors")
+        self._waiting = bool(others)
+        return self._waiting
 
     def _answer(self, member: Member, message: Any) -> None:
+        try:
+            self._do(member, message)
+        except (LostTrialError, UpdateFinishedTrialError):
+            self._lose(message.order.number if isinstance(message, Died) else message.number)
+
+    def _lose(self, number: int) -> None:
+        """Have nobody train a trial that another supervisor has by now."""
+        say(f"trial {number}: another supervisor has taken it over")
+        self.study.lose(number)
+        for member in self.crew.busy():
+            if member.order is not None and member.order.number == number:
+                self.crew.replace(member)
+        self.again = deque(order for order in self.again if order.number != number)
+
+    def _do(self, member: Member, message: Any) -> None:
         match message:
             case Identified(number, key, description):
                 self._deaths_in_a_row = (
@@ -83,6 +133,10 @@ class Supervisor:
                 member.say(self.study.identify(number, key, description))
             case Rung(number, progress, metrics):
                 member.say(self.study.report(number, progress, metrics))
+            case Paused(number, seconds):
+                member.order = None
+                self.study.let_go(number, seconds)
+                self._ended.append(number)
             case Said(line):
                 say(line)
             case Ended(number, result, reason):
@@ -90,7 +144,9 @@ class Supervisor:
                 member.order = None
                 self._record(number, result, reason)
             case Died(order, _) if self.study.is_over(order.number):
-                self._ended(order.number)
+                self._ended.append(order.number)
+            case Died(order, _) if self.study.is_paused(order.number):
+                self.study.let_go(order.number)  # while it saved; what it lacks is trained again
             case Died(order, cause):
                 self._retry_or_fail(order, cause)
 
@@ -99,7 +155,10 @@ class Supervisor:
             self.study.succeed(number, result)
         elif reason is not None:
             self.study.fail(number, reason)
-        self._ended(number)
+        elif not self.study.is_over(number):  # known, and wanted with another seed
+            self.again.append(self.study.again(number))
+            return
+        self._ended.append(number)
 
     def _retry_or_fail(self, order: Order, cause: str) -> None:
         self._deaths_in_a_row += 1
@@ -111,9 +170,16 @@ class Supervisor:
             self.again.append(order)
         else:
             self.study.fail(order.number, cause)
-            self._ended(order.number)
+            self._ended.append(order.number)
 
-    def _ended(self, number: int) -> None:
-        rows = self.study.rows()
-        self.display.ended(next(r for r in rows if r["number"] == number), rows)
-        self.saved()
+    def _tell(self) -> None:
+        """Show the trials that ended since, and have them saved."""
+        rows = self.study.rows() if self._ended else []
+        by_number = {row["number"]: row for row in rows}
+        for number in dict.fromkeys(self._ended):
+            if number in by_number:  # one that was screened out has no row
+                self.display.ended(by_number[number], rows)
+        self._unsaved = self._unsaved or bool(self._ended)
+        self._ended.clear()
+        if self._unsaved:
+            self._unsaved = not self.save()

@@ -8,18 +8,27 @@ import json
 import os
 import signal
 import threading
+import time
 import traceback
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import InputError, InterruptedRunError
+from nas.errors import InputError, InterruptedRunError, PausedRunError
+from nas.search import faults
+from nas.train import life
 from nas.train.folder import NOT_IDENTITY
 
 if TYPE_CHECKING:
     from nas.config.compose import Composed
+    from nas.train.rung import Answer
+
+
+BEGUN = "begun"
+"""The file in a run folder that is there while a worker has the trial in hand."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,8 @@ class Order:
         values: those of ``overrides`` that the study does not share among its trials.
         folder: its run folder.
         study: the study's name.
+        scored: whether the zero-cost scores of its untrained model are wanted.
+        known: its objectives that are known before training; trackers get them too.
     """
 
     number: int
@@ -39,6 +50,8 @@ class Order:
     values: tuple[str, ...]
     folder: Path
     study: str
+    scored: bool = False
+    known: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,7 @@ class Identified:
 
 @dataclass(frozen=True)
 class Rung:
-    """An evaluation before the end; the worker waits for the answer, True to go on."""
+    """An evaluation before the end; the worker waits for an `nas.train.rung.Answer`."""
 
     number: int
     progress: float
@@ -66,6 +79,29 @@ class Ended:
     number: int
     result: dict[str, Any] | None
     reason: str | None
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The trial was paused at a rung, and is saved; ``seconds`` is how long it has run so far."""
+
+    number: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Alive:
+    """The trial goes on: a step or an evaluated batch, told at most once a second."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The worker ends, through no fault of the trial: its GPU answers no more."""
+
+    number: int
+    cause: str
 
 
 @dataclass(frozen=True)
@@ -89,23 +125,80 @@ def work(connection: Connection, base: tuple[str, ...]) -> None:
     shared = compose("train", base)
     try:
         while (order := connection.recv()) is not None:
-            connection.send(_result_or_reason(connection, shared, order))
-    except (InterruptedRunError, *_GONE):
+            with _begun(order.folder):
+                told = _result_or_reason(connection, shared, order)
+            connection.send(told)
+    except (InterruptedRunError, _BrokenError, *_GONE):
         return
 
 
-def _result_or_reason(connection: Connection, shared: Composed, order: Order) -> Ended:
+@contextlib.contextmanager
+def _begun(folder: Path) -> Iterator[None]:
+    """Keep a mark in a run folder while this process has the trial in hand.
+
+    It stays if this process or its supervisor dies: `nas.search.left` counts such deaths.
+    """
+    with contextlib.suppress(OSError):  # a full disk: a trial that needs the folder says so
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / BEGUN).touch()
     try:
-        return _train(connection, shared, order)
+        yield
+    except _GONE:
+        raise
+    except BaseException:
+        _unmark(folder)
+        raise
+    _unmark(folder)
+
+
+def _unmark(folder: Path) -> None:
+    (folder / BEGUN).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # what was not trained leaves no folder
+        folder.rmdir()
+
+
+class _BrokenError(Exception):
+    """This process can train nothing any more, and has said so."""
+
+
+def _result_or_reason(connection: Connection, shared: Composed, order: Order) -> Ended | Paused:
+    try:
+        with life.heard_by(_Pulse(connection, order.number)):
+            return _train(connection, shared, order)
+    except PausedRunError as error:
+        return Paused(order.number, error.seconds)
     except (InterruptedRunError, *_GONE):
         raise
     except InputError as error:
         return Ended(order.number, None, "; ".join(error.mistakes))
     except Exception as error:  # a bad trial ends with its reason, never the study
-        with contextlib.suppress(OSError):  # a full disk must not end the worker as well
-            order.folder.mkdir(parents=True, exist_ok=True)
-            (order.folder / "error.txt").write_text(traceback.format_exc())
-        return Ended(order.number, None, f"{type(error).__name__}: {_first_line(error)}")
+        _write_trace(order.folder)
+        told = Ended(order.number, None, faults.reason(error))
+        if faults.device_is_lost():
+            connection.send(Broken(order.number, f"lost its GPU: {faults.reason(error)}"))
+            raise _BrokenError from error
+    faults.free_memory()  # out here, where the exception and what its frames hold are gone
+    return told
+
+
+def _write_trace(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # a full disk must not end the worker as well
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "error.txt").write_text(traceback.format_exc())
+
+
+class _Pulse:
+    """Tells the supervisor of signs of life, at most once a second."""
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self._connection, self._number = connection, number
+        self._told = time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._told >= 1.0:
+            self._told = now
+            self._connection.send(Alive(self._number))
 
 
 _GONE = (EOFError, BrokenPipeError, ConnectionResetError)
@@ -113,19 +206,25 @@ _GONE = (EOFError, BrokenPipeError, ConnectionResetError)
 
 
 def _train(connection: Connection, shared: Composed, order: Order) -> Ended:
-    from nas.config.build import Run
+    from nas.config.build import run_of
     from nas.config.compose import with_values
 
     composed = with_values(shared, "train", order.values)
-    run = Run(composed, order.folder, group=order.study, job_type="trial")
+    run = run_of(composed, order.folder, group=order.study, job_type="trial", known=order.known)
     key = trial_key(run.config, run.description["hash"])
-    connection.send(Identified(order.number, key, run.description))
+    described = {**run.description, **run.inheritance()}
+    if order.scored:
+        from nas.search.proxies.measured import scores_of
+
+        described["scores"] = scores_of(run)
+    connection.send(Identified(order.number, key, described))
     if not connection.recv():
         return Ended(order.number, None, None)
 
-    def rung(progress: float, metrics: dict[str, float]) -> bool:
+    def rung(progress: float, metrics: dict[str, float]) -> Answer:
         connection.send(Rung(order.number, progress, metrics))
-        return bool(connection.recv())
+        answer: Answer = connection.recv()
+        return answer
 
     result = run.train(report=lambda line: connection.send(Said(f"trial {order.number}: {line}")), rung=rung)
     return Ended(order.number, asdict(result), result.reason)
@@ -135,6 +234,8 @@ def trial_key(config: dict[str, Any], architecture_hash: str) -> str:
     """Return what equal trials share: the architecture, however it was written, and all other settings."""
     left_out = ("encoder", "embedding", "mask", *NOT_IDENTITY)
     rest = {k: v for k, v in config.items() if k not in left_out}
+    if rest.get("starts_from", {}).get("transfer") == "inherit":  # of whom is chance, that it does is not
+        rest["starts_from"] = "inherit"
     text = json.dumps([architecture_hash, rest], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -142,14 +243,11 @@ def trial_key(config: dict[str, Any], architecture_hash: str) -> str:
 def _end_with_parent() -> None:
     """End this process as soon as the supervisor is gone, also by SIGKILL: nobody else would."""
     parent = parent_process()
-    assert parent is not None
+    if parent is None:  # on another machine, where its launcher watches
+        return
 
     def watch() -> None:
         wait([parent.sentinel])
         os._exit(1)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or "no message").splitlines()[0]

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
 
-from nas.errors import InputError
 from nas.heads import TokenHead
-from nas.progress import Say
-from nas.seeding import generator
-from nas.tasks.base import Batch, Task
-from nas.tasks.epochs import Epochs
+from nas.tasks.generated import GeneratedTask, Ids, Rows, distinct
+from nas.tasks.recall import NOT_COMPARABLE
 
-Ids = NDArray[np.int64]
-Examples = tuple[NDArray[Any], ...]
 BLANK = 0
 
 
-class MultiQueryAssociativeRecall(Task):
+class MultiQueryAssociativeRecall(GeneratedTask):
     """Zoology's MQAR (Arora et al. 2024, arXiv 2312.04927) as a masked task.
 
     A row begins with ``num_pairs`` pairs of a key from [1, V/2) and a value from [V/2, V), all
@@ -34,9 +20,9 @@ class MultiQueryAssociativeRecall(Task):
     token, where its value is asked for. Other slots are blank, as in the published settings.
 
     Differences: there, the value is predicted at the key, left to right; here at a mask token
-    after it, from both sides. Results are not comparable with the causal table. The defaults are
-    small enough for a CPU; the published ones are V 8192, T 64/128/256 with 4/8/16 pairs, 100,000
-    training and 3,000 test examples.
+    after it, from both sides. **Scores are not comparable with the published causal table.** The
+    defaults are small enough for a CPU; the published ones are V 8192, T 64/128/256 with 4/8/16
+    pairs, 100,000 training and 3,000 test examples.
 
     Args:
         vocab_size: V, blank, keys and values; the task's own ``vocab_size`` has the mask token too.
@@ -51,6 +37,7 @@ class MultiQueryAssociativeRecall(Task):
     """
 
     name = "mqar"
+    note = NOT_COMPARABLE
 
     def __init__(
         self,
@@ -61,88 +48,33 @@ class MultiQueryAssociativeRecall(Task):
         train_examples: int | None = None,
         validation_examples: int = 1024,
     ) -> None:
-        mistakes = _mistakes(vocab_size, seq_length, num_pairs, power, train_examples, validation_examples)
-        if mistakes:
-            raise InputError(*mistakes)
-        self._rows = RecallRows(vocab_size, seq_length, num_pairs, power)
+        mistakes = _mistakes(vocab_size, seq_length, num_pairs, power)
+        super().__init__(train_examples, validation_examples, mistakes)
+        self.mask = vocab_size  # the token that asks: the first after blank, keys and values
         self.vocab_size = vocab_size + 1
         self.seq_length = seq_length
         self.num_pairs = num_pairs
-        self.train_examples = train_examples
-        self.validation_examples = validation_examples
-        self._epochs = Epochs(train_examples or 0, "task.train_examples")
+        self.power = power
 
-    def prepare(self, cache: Path, say: Say) -> None:
-        """Do nothing: rows are made when they are needed."""
-
-    def train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
-        """Return ``batch_size`` rows, new ones or from the fixed set of ``train_examples``.
-
-        Raises:
-            InputError: the fixed set is smaller than a batch.
-        """
-        if self.train_examples is None:
-            return self._batch(self._rows.draw(generator(seed, "mqar", step), batch_size))
-        numbers = self._epochs.rows(step, batch_size, seed)
-        train_set = fixed_set(self._rows, "train", self.train_examples)
-        return self._batch(tuple(part[numbers] for part in train_set))
-
-    def validation_batches(self, batch_size: int) -> Iterator[Batch]:
-        """Yield the validation rows, the same ones for every seed and batch size."""
-        validation_set = fixed_set(self._rows, "validation", self.validation_examples)
-        for start in range(0, self.validation_examples, batch_size):
-            yield self._batch(tuple(part[start : start + batch_size] for part in validation_set))
-
-    def head(self, encoder: nn.Module) -> nn.Module:
-        """Return a head that shares the encoder's embedding table."""
-        return TokenHead(encoder, self.vocab_size)
-
-    def head_flops_per_token(self, hidden_size: int) -> float:
-        """Return the operations of projecting the asked tokens, averaged over all tokens."""
-        return TokenHead.flops(hidden_size, self.vocab_size) * self.num_pairs / self.seq_length
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return the settings: they and the seed determine every row."""
-        return {"generator": "mqar-1", **self.config}
-
-    def _batch(self, examples: Examples) -> Batch:
-        tokens, positions, labels = (part.astype(np.int64) for part in examples)
-        flat = positions + np.arange(len(tokens))[:, None] * self.seq_length
-        return Batch(
-            {"input_word_ids": torch.from_numpy(tokens)},
-            torch.from_numpy(flat.ravel()),
-            torch.from_numpy(labels.ravel()),
-        )
-
-
-@dataclass(frozen=True)
-class RecallRows:
-    """How one row is drawn; the arguments are the task's."""
-
-    vocab_size: int
-    seq_length: int
-    num_pairs: int
-    power: float
-
-    @property
-    def mask(self) -> int:
-        """The token that asks: the first after blank, keys and values."""
-        return self.vocab_size
-
-    def draw(self, rng: np.random.Generator, rows: int) -> Examples:
-        """Return tokens [rows, T], the asked positions [rows, num_pairs] in order, and their labels."""
-        half, prefix = self.vocab_size // 2, 2 * self.num_pairs
-        keys = 1 + distinct(rng, rows, self.num_pairs, half - 1)
-        values = half + distinct(rng, rows, self.num_pairs, self.vocab_size - half)
-        queries = prefix + 2 * self._slots(rng, rows)
-        tokens = np.full((rows, self.seq_length), BLANK, np.int64)
+    def draw(self, rng: np.random.Generator, count: int, split: str) -> Rows:
+        """Make rows; all splits are alike."""
+        vocab_size, prefix = self.mask, 2 * self.num_pairs
+        half = vocab_size // 2
+        keys = 1 + distinct(rng, count, self.num_pairs, half - 1)
+        values = half + distinct(rng, count, self.num_pairs, vocab_size - half)
+        queries = prefix + 2 * self._slots(rng, count)
+        tokens = np.full((count, self.seq_length), BLANK, np.int64)
         tokens[:, 0:prefix:2] = keys
         tokens[:, 1:prefix:2] = values
         np.put_along_axis(tokens, queries, keys, axis=1)
         np.put_along_axis(tokens, queries + 1, self.mask, axis=1)
         order = np.argsort(queries, axis=1)
-        positions = np.take_along_axis(queries + 1, order, axis=1)
-        return tokens, positions, np.take_along_axis(values, order, axis=1)
+        asked = np.take_along_axis(queries + 1, order, axis=1)
+        return Rows(tokens, asked, np.take_along_axis(values, order, axis=1))
+
+    def head_flops_per_token(self, hidden_size: int) -> float:
+        """Return the operations of projecting the asked tokens, averaged over all tokens."""
+        return TokenHead.flops(hidden_size, self.vocab_size) * self.num_pairs / self.seq_length
 
     def _slots(self, rng: np.random.Generator, rows: int) -> Ids:
         """Draw a slot for each key: Gumbel noise makes the draw without replacement one sort."""
@@ -152,43 +84,13 @@ class RecallRows:
         return order[:, : self.num_pairs]
 
 
-@functools.lru_cache(maxsize=4)
-def fixed_set(rows: RecallRows, split: str, count: int) -> Examples:
-    """Return ``count`` rows that depend on no seed, in small integers; kept for the process's next task."""
-    dtype = np.min_scalar_type(max(rows.mask, rows.seq_length))
-    tokens, positions, labels = rows.draw(generator(0, "mqar", split), count)
-    return tokens.astype(dtype), positions.astype(dtype), labels.astype(dtype)
-
-
-def distinct(rng: np.random.Generator, rows: int, count: int, size: int) -> Ids:
-    """Draw ``count`` different numbers below ``size`` for each row, in random order: [rows, count].
-
-    Floyd's algorithm over all rows at once: the cost does not grow with ``size``.
-    """
-    drawn = np.empty((rows, count), np.int64)
-    for i, top in enumerate(range(size - count, size)):
-        new = rng.integers(0, top + 1, rows)
-        taken = (drawn[:, :i] == new[:, None]).any(axis=1)
-        drawn[:, i] = np.where(taken, top, new)
-    return rng.permuted(drawn, axis=1)
-
-
 def _mistakes(
     vocab_size: int,
     seq_length: int,
     num_pairs: int,
     power: float,
-    train_examples: int | None,
-    validation_examples: int,
 ) -> list[str]:
-    positive = {
-        "vocab_size": vocab_size,
-        "seq_length": seq_length,
-        "num_pairs": num_pairs,
-        "power": power,
-        "train_examples": 1 if train_examples is None else train_examples,
-        "validation_examples": validation_examples,
-    }
+    positive = {"vocab_size": vocab_size, "seq_length": seq_length, "num_pairs": num_pairs, "power": power}
     mistakes = [f"task.{key}={value} must be greater than 0" for key, value in positive.items() if value <= 0]
     if seq_length % 2:
         mistakes.append(f"task.seq_length={seq_length} must be even: questions take two tokens")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,17 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import InputError
-from nas.files import exclusive, new_folder, read_json, write_json
 from nas.progress import Say, console, quantity
 from nas.progress import say as say_in_terminal
 from nas.tasks.corpora.base import Corpus, hash_of
+from nas.tasks.kept import find_whole, made_once, write_whole
 from nas.tasks.split import split_documents
 from nas.tasks.tokenizers.base import Tokenizer
 
 FORMAT = 1  # raise it when what is written changes: older folders are then left alone
-PATIENCE = 3600.0  # seconds to wait for another process that prepares the same text
 CHUNK_BYTES = 1 << 20
-META = "meta.json"
 
 
 @dataclass(frozen=True)
@@ -59,38 +56,30 @@ def prepare_text(
     """
     try:
         folder = cache / _key(corpus, tokenizer, validation_fraction)
-        if _open(folder) is None:
-            busy = f"{folder} is being prepared by another process"
-            with exclusive(folder.with_suffix(".lock"), busy, PATIENCE):
-                if _open(folder) is None:
-                    _make(folder, corpus, tokenizer, validation_fraction, say)
+        prepared = made_once(
+            folder,
+            lambda folder: find_whole(folder, _read),
+            lambda: _make(folder, corpus, tokenizer, validation_fraction, say),
+        )
     except OSError as error:  # no permission, a full disk, a file that went away
         raise InputError(f"the corpus cannot be prepared in {cache}: {error}") from error
-    prepared = _open(folder)
-    assert prepared is not None, f"{folder} was just made"
     tokenizer.load(folder)
     return prepared
 
 
 def _key(corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float) -> str:
     kind = f"{type(tokenizer).__module__}.{type(tokenizer).__qualname__}"
-    return hash_of(FORMAT, corpus.key(), kind, tokenizer.config, validation_fraction)[:16]
+    return hash_of(FORMAT, corpus.key(), kind, tokenizer.settings(), validation_fraction)[:16]
 
 
-def _open(folder: Path) -> PreparedText | None:
-    try:
-        meta = read_json(folder / META)
-        if any((folder / name).stat().st_size != size for name, size in meta["files"].items()):
-            return None
-        return PreparedText(
-            np.asarray(np.load(folder / "train.npy", mmap_mode="r")),
-            np.asarray(np.load(folder / "validation.npy", mmap_mode="r")),
-            np.load(folder / "counts.npy"),
-            np.load(folder / "token_bytes.npy"),
-            meta,
-        )
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):  # absent, or damaged in some way
-        return None
+def _read(folder: Path, meta: dict[str, Any]) -> PreparedText:
+    return PreparedText(
+        np.asarray(np.load(folder / "train.npy", mmap_mode="r")),
+        np.asarray(np.load(folder / "validation.npy", mmap_mode="r")),
+        np.load(folder / "counts.npy"),
+        np.load(folder / "token_bytes.npy"),
+        meta,
+    )
 
 
 def _make(folder: Path, corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float, say: Say) -> None:
@@ -125,15 +114,14 @@ def _make(folder: Path, corpus: Corpus, tokenizer: Tokenizer, validation_fractio
 def _write(
     folder: Path, tokenizer: Tokenizer, train: NDArray[Any], validation: NDArray[Any], meta: dict[str, Any]
 ) -> None:
-    for left_over in folder.parent.glob(f".{folder.name}.*"):  # by a process that was killed
-        shutil.rmtree(left_over, ignore_errors=True)
-    with new_folder(folder) as new:
+    def fill(new: Path) -> None:
         np.save(new / "train.npy", train)
         np.save(new / "validation.npy", validation)
         np.save(new / "counts.npy", np.bincount(train, minlength=tokenizer.vocab_size))
         np.save(new / "token_bytes.npy", np.array([len(piece) for piece in tokenizer.pieces()], np.int64))
         tokenizer.save(new)
-        write_json(new / META, {**meta, "files": {path.name: path.stat().st_size for path in new.iterdir()}})
+
+    write_whole(folder, fill, meta)
 
 
 def _counts(part: str, texts: list[bytes], tokens: NDArray[Any]) -> dict[str, int]:

@@ -23,7 +23,7 @@ class MetricsFile:
     def __init__(self, folder: Path, from_step: int = 0) -> None:
         path = folder / FILE
         kept = [row for row in read_rows(path) if from_step and row.get("step", 0) <= from_step]
-        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+        write_text(path, "".join(json.dumps(row) + "\n" for row in kept), durable=bool(kept))
         self._file: IO[str] = path.open("a", encoding="utf-8")
 
     def write(self, row: dict[str, Any]) -> None:

@@ -21,6 +21,10 @@ class OptimizerFactory(Configured, ABC):
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Return the optimizer over ``parameters``."""
 
+    def build_for(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimizer over a model's parameters; a subclass may look where they stand."""
+        return self.build(model.parameters())
+
 
 class AdamW(OptimizerFactory):
     """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101), fused, without decay on norms and biases.

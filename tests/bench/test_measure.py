@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from nas.bench.measure import LEAST_ROUNDS, WARM_UP, Timing, choose_clock, interleave, ratio, thread_count
+from nas.bench.measure import LEAST_ROUNDS, WARM_UP, Timing, choose_clock, interleave, ratio
+from nas.train.threads import thread_count
 
 
 def timing(*seconds: float) -> Timing:

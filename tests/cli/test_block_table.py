@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from nas.cli.block_table import TABLE, block_table
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "block"
 YAMLS = sorted(str(p.relative_to(CONF).with_suffix("")) for p in CONF.rglob("*.yaml"))
 
 
+@pytest.mark.slow  # measures every block
 def test_the_file_is_what_the_code_generates() -> None:
     table = block_table()
     rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]

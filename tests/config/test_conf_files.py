@@ -15,12 +15,22 @@ from nas.config.types import allowed, fits
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted([*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "sweeps").rglob("*.yaml")])
-REQUIRED = {"corpus=text": ["corpus.path=x"], "corpus=hub": ["corpus.name=x"]}
+REQUIRED = {
+    "corpus=text": ["corpus.path=x"],
+    "corpus=hub": ["corpus.name=x"],
+    "tokenizer=saved": ["tokenizer.path=x"],
+    "storage=postgres": ["storage.url=x"],
+    "task=classification": ["task.path=x"],
+    "task=classification_hub": ["task.name=x"],
+}
 SMALL = "encoder=bert"
 """A pool of one block composes in half the time."""
 ABSTRACT = {"encoder=base"}
 """Not choices of their own: other files of the group build on them."""
-KIND: dict[str, Kind] = {"sampler": "search", "storage": "search", "bench": "bench"}
+KIND: dict[str, Kind] = {
+    **dict.fromkeys(("sampler", "evaluator", "launcher", "storage"), "search"),
+    "bench": "bench",
+}
 """Groups that a run does not have, and whose they are."""
 
 
@@ -95,7 +105,7 @@ def test_values_fit_the_annotations(path: Path) -> None:
 def test_every_choice_composes(option: str) -> None:
     group = option.split("=")[0]
     kind = KIND.get(group, "train")
-    small = [SMALL] if group != "encoder" and kind != "bench" else []
+    small = [SMALL] if group not in ("encoder", "sweep") and kind != "bench" else []
     composed = compose(kind, [option, *small, *REQUIRED.get(option, [])])
     assert composed.choices[group] == option.split("=")[1]
     assert composed.values()["seed"] == 0
@@ -120,7 +130,7 @@ def test_annotations_in_words() -> None:
     words = {key: allowed(annotation) for key, annotation in signature.parameters.items()}
     assert words["steps"] == "an integer or null"
     assert words["clip_norm"] == "a number"
-    assert words["precision"] == "one of ['auto', 'fp32', 'bf16']"
+    assert words["precision"] == "one of ['auto', 'fp32', 'tf32', 'bf16', 'fp16']"
     assert words["device"] == "a text"
     assert words["evaluate_at"] == "a list of numbers or null"
     assert allowed(Annotation(None, "")) == "anything"

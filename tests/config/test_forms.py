@@ -11,7 +11,8 @@ from torch import nn
 from nas.blocks.attention.mha import MultiHeadAttention
 from nas.blocks.feedforward.mlp import MLP
 from nas.config.build import build
-from nas.config.compose import compose, split_grid
+from nas.config.compose import compose
+from nas.config.overrides import split_grid
 from nas.errors import InputError
 
 BASE = ["encoder=hybrid", "encoder.hidden_cls=[attn,ffn,attn,ffn]", "task=mqar", "tracker=none"]

@@ -11,8 +11,9 @@ import torch
 from hydra import compose as hydra_compose
 from omegaconf import OmegaConf
 
-from nas.config.build import Run, build, build_encoder
+from nas.config.build import Run, build
 from nas.config.compose import compose, hydra_loaded, with_values
+from nas.config.parts import build_encoder
 from nas.errors import InputError
 
 BASE = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import time
+from collections.abc import Callable
 
 import pytest
 
@@ -37,13 +37,25 @@ def base() -> Composed:
     return compose("train", BASE)
 
 
+@pytest.fixture
+def anew(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Composed]:
+    """Compose by Hydra alone, whatever was composed before."""
+
+    def compose_anew(overrides: list[str]) -> Composed:
+        with monkeypatch.context() as patch:
+            patch.setattr("nas.config.compose._with_known_choices", lambda kind, given: None)
+            return compose("train", overrides)
+
+    return compose_anew
+
+
 @pytest.mark.parametrize("overrides", [*VALUES, *GROUPS])
-def test_it_equals_a_full_composition(overrides: list[str]) -> None:
-    quick = with_values(base(), "train", overrides)
-    full = compose("train", [*BASE, *overrides])
-    assert quick.values() == full.values()
-    assert quick.overrides == full.overrides
-    assert quick.choices == full.choices
+def test_it_equals_a_full_composition(overrides: list[str], anew: Callable[[list[str]], Composed]) -> None:
+    quick, known = with_values(base(), "train", overrides), compose("train", [*BASE, *overrides])
+    full = anew([*BASE, *overrides])
+    assert quick.values() == known.values() == full.values()
+    assert quick.overrides == known.overrides == full.overrides
+    assert quick.choices == known.choices == full.choices
 
 
 def test_the_base_is_not_changed() -> None:
@@ -53,22 +65,27 @@ def test_the_base_is_not_changed() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["seed=x", "encoder.hidden_cls.0=fnn", "encoder.hiden_size=3", "seed=1,2"])
-def test_mistakes_are_told_as_by_a_full_composition(wrong: str) -> None:
+def test_mistakes_are_told_as_by_a_full_composition(
+    wrong: str, anew: Callable[[list[str]], Composed]
+) -> None:
     with pytest.raises(InputError) as quick:
         with_values(base(), "train", [wrong])
     with pytest.raises(InputError) as full:
-        compose("train", [*BASE, wrong])
+        anew([*BASE, wrong])
     assert quick.value.mistakes == full.value.mistakes
+
+
+def test_the_same_choices_are_composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compose("train", [*BASE, "seed=1"])
+    monkeypatch.setattr("nas.config.compose.hydra_compose", None)
+    assert compose("train", [*BASE, "encoder.hidden_size=32"]).values()["encoder"]["hidden_size"] == 32
+
+
+def test_what_is_composed_of_known_choices_is_the_callers_own() -> None:
+    compose("train", BASE).plain["encoder"]["hidden_cls"].clear()
+    assert compose("train", BASE).plain["encoder"]["hidden_cls"]
 
 
 def test_targets_are_checked_again() -> None:
     with pytest.raises(InputError, match="is not trusted"):
         with_values(base(), "train", ["encoder.blocks.attn._target_=os.system"])
-
-
-def test_values_are_set_quickly() -> None:
-    with_values(base(), "train", ["seed=1"])
-    start = time.process_time()
-    for seed in range(5):
-        with_values(base(), "train", [f"seed={seed}", "encoder.hidden_cls.0=none"])
-    assert (time.process_time() - start) / 5 < 0.3

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nas.report.compare import compare
-from nas.report.read import Study, read_study
+from nas.report.found import Study
+from nas.report.read import read_study
 from nas.report.words import findings
 
 

@@ -35,6 +35,20 @@ def test_without_a_loss_a_higher_metric_is_better(tmp_path: Path, make_run) -> N
     assert text.index(">b<") < text.index(">a<")
 
 
+def test_a_suite_shows_its_scores_and_its_members_have_tables_of_their_own(tmp_path: Path, make_run) -> None:
+    for name, score in (("a", 0.1), ("b", 0.9)):
+        metrics = {"val/score": score, "mqar/score": score, "mqar/val/loss": 1 - score}
+        make_run(tmp_path / name, ["mha"], 3.0, task="suite", metrics=metrics)
+        make_run(tmp_path / name / "tasks" / "mqar", ["mha"], 3.0, task="mqar")
+    text = render_runs(tmp_path)
+    assert text.index(">b<") < text.index(">a<")
+    assert ">val/score<" in text
+    assert ">mqar/score<" in text
+    assert ">mqar/val/loss<" not in text
+    alone = render_runs(tmp_path / "a")
+    assert alone.index('id="task-1">mqar<') < alone.index(">tasks/mqar<") < alone.index('id="task-2">suite<')
+
+
 def test_a_run_folder_by_itself_has_a_page(tmp_path: Path, make_run) -> None:
     make_run(tmp_path / "one", ["mha"], 3.0)
     assert "3.0000" in render_runs(tmp_path / "one")

@@ -172,3 +172,36 @@ def test_a_report_imports_no_trainer() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert done.stderr.strip() == ""
+
+
+def test_a_suite_has_a_table_of_its_members(make_study) -> None:
+    folder = make_study(10, task="suite", objective="val/loss")
+    assert "The best trials on each task" not in Page(render_study(folder)).headings
+    for path in (folder / "trials").glob("*/result.json"):
+        told = json.loads(path.read_text())
+        told["metrics"] = {"val/score": 0.5, "mqar/score": 0.25, "grid/score": 0.75}
+        path.write_text(json.dumps(told))
+    page = Page(render_study(folder))
+    assert "The best trials on each task" in page.headings
+    assert "trial mean mqar grid" in page.text
+
+
+def test_a_recorded_answer_is_shown_with_its_picture(make_study, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {
+        "candidate": "one",
+        "hidden_size": 16,
+        "mean": 0.9,
+        "low": 0.8,
+        "high": 1.0,
+        "values": [0.85, 0.95],
+    }
+    answer = {
+        "question": "layer_choice", "text": "Which?", "metric": "val/accuracy", "chance": 0.1, "seeds": 2,
+        "rates": [0.001], "tuned_on": 1, "matched": True, "created": "2026-01-01", "rows": [row],
+        "claims": [{"claim": "one >= 0.5", "verdict": "holds", "told": "0.900 [0.800, 1.000]"}],
+    }  # fmt: skip
+    monkeypatch.setattr("nas.report.evidence.recorded", lambda: [answer])
+    page = Page(render_study(make_study(5)))
+    assert "Recorded answer: layer_choice" in page.headings
+    assert "one >= 0.5: holds (0.900 [0.800, 1.000])." in page.text
+    assert page.loads == []

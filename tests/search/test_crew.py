@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas.search.crew import Crew, Member
-from nas.search.worker import Ended, Identified, Order
+from nas.search.launchers.base import Launcher, Worker
+from nas.search.worker import Alive, Ended, Identified, Order
 from nas.train.checkpoint import FOLDER
 
 
@@ -79,3 +84,51 @@ def test_a_worker_between_two_steps_saves_and_ends(base: tuple[str, ...], tmp_pa
 def test_an_idle_worker_ends_at_once(base: tuple[str, ...], capfd: Any) -> None:
     assert interrupted(Crew(2, base)) == []
     assert "was killed" not in capfd.readouterr().err
+
+
+class LateWorker(Worker):
+    """Gives its first sign of life a second after its start, and no other."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = Pipe()
+        self._lives = True
+        threading.Timer(1.0, self._sign).start()
+
+    def _sign(self) -> None:
+        with contextlib.suppress(OSError):  # it was killed
+            self._theirs.send(Alive(0))
+
+    @property
+    def connection(self) -> Connection:
+        return self._ours
+
+    def is_alive(self) -> bool:
+        return self._lives
+
+    def kill(self) -> None:
+        self._lives = False
+
+    terminate = kill
+
+    def join(self, seconds: float) -> None:
+        pass
+
+    def cause(self) -> str:
+        return "was killed"
+
+
+class Late(Launcher):
+    def start(self, base: tuple[str, ...]) -> Worker:
+        return LateWorker()
+
+
+def test_a_worker_hangs_from_its_first_sign_of_life_on(tmp_path: Path) -> None:
+    crew = Crew(1, (), Late(), hang_seconds=0.3)
+    began = time.monotonic()
+    crew.idle()[0].give(Order(0, (), (), tmp_path, "s"))
+    heard: list[Any] = []
+    while not heard and time.monotonic() < began + 30:
+        heard += [message for _, message in crew.messages(0.05)]
+    assert [message.cause for message in heard] == ["its worker took no step and evaluated nothing for 0.3 s"]
+    assert time.monotonic() - began > 1.3
+    crew.interrupt(lambda member, message: None)

@@ -55,13 +55,20 @@ def test_a_study_is_named_after_its_sweep_and_leaves_every_file(lab: Any, comman
     rows = lab.rows("plain")
     assert sorted(row["number"] for row in rows) == list(range(5))
     assert all(list(row) == ROW for row in rows)
-    assert {row["state"] for row in rows} <= {"COMPLETE", "PRUNED"}
-    for number in range(5):
-        assert {p.name for p in (folder / "trials" / str(number)).iterdir()} >= RUN_FILES
+    assert {row["state"] for row in rows} <= {"COMPLETE", "PRUNED", "PAUSED"}
+    for row in rows:  # one that was paused and never continued has no result of its own
+        files = RUN_FILES - (set() if row["state"] == "COMPLETE" else {"result.json"})
+        assert {p.name for p in (folder / "trials" / str(row["number"])).iterdir()} >= files
     told = read_json(folder / "study.json")
     assert (told["n_trials"], told["objective"], told["direction"]) == (5, "val/loss", "minimize")
     assert told["started"] <= told["finished"]
     assert "plain" in (folder / "report.html").read_text()
+    assert told["remarks"][0] == (
+        "What random or largest-first candidates reach at equal budget was not tried: the same command with "
+        "baselines=5 trains as many of each."
+    )
+    paused = sum(row["state"] == "PAUSED" for row in rows)
+    assert [line.split(" ")[0] for line in told["remarks"][1:]] == ([str(paused)] if paused else [])
 
 
 def test_the_same_command_adds_nothing(lab: Any, command: list[str], capsys: Any) -> None:
@@ -84,8 +91,9 @@ def test_a_larger_total_continues_and_a_tracker_makes_no_other_study(lab: Any, c
     cache = f"paths.cache={lab.folder / 'other_cache'}"
     assert lab.search(*command, "n_trials=7", "tracker=none", cache, "workers=1") == 0
     after = by_number(lab.rows("plain"))
-    assert sorted(after) == list(range(len(before))) + list(range(len(before), 7))
-    assert {number: after[number] for number in before} == before
+    assert sorted(after) == list(range(7))
+    ended = {number: row for number, row in before.items() if row["state"] != "PAUSED"}  # paused ones may go on
+    assert {number: after[number] for number in ended} == ended
 
 
 def test_a_trial_trained_alone_has_the_same_value(lab: Any, command: list[str]) -> None:
@@ -143,9 +151,25 @@ def test_a_second_supervisor_is_refused(lab: Any, command: list[str], capsys: An
 
 
 @pytest.mark.slow  # a whole search
+def test_a_grid_ends_when_everything_was_tried(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    space = {"encoder.hidden_cls": {"slots": 1, "choices": ["attn", "conv"]}, "seed": [0, 1]}
+    arguments = [lab.sweep("all", space), "n_trials=9", "sampler=grid", "rungs=null"]
+    assert lab.search(*arguments) == 0
+    told = "the space holds 4 configurations, all are tried"
+    assert told in capsys.readouterr().err
+    rows = lab.rows("all")
+    assert len(rows) == 4
+    assert {row["state"] for row in rows} == {"COMPLETE"}
+    assert len({row["value"] for row in rows}) == 4
+    assert lab.search(*arguments) == 0
+    assert f"study all: {told}" in capsys.readouterr().err
+    assert lab.rows("all") == rows
+
+
+@pytest.mark.slow  # a whole search
 def test_an_architecture_is_trained_once(lab: Any) -> None:
     sweep = lab.sweep("twins", {"encoder.hidden_cls": {"slots": 2, "choices": ["attn", "none"]}})
-    assert lab.search(sweep, "n_trials=9", "workers=1", "sampler=random", "pruner=null") == 0
+    assert lab.search(sweep, "n_trials=9", "workers=1", "sampler=random", "rungs=null") == 0
     rows = by_number(lab.rows("twins"))
     assert sorted(rows) == list(range(9))
     trained = {n: row for n, row in rows.items() if row["reason"] is None}
@@ -168,7 +192,7 @@ def test_a_failed_trial_has_its_reason_and_the_study_goes_on(lab: Any) -> None:
     ]
     assert (
         lab.search(
-            lab.sweep("failing", space), *base, "n_trials=9", "sampler=random", "pruner=null", "workers=1"
+            lab.sweep("failing", space), *base, "n_trials=9", "sampler=random", "rungs=null", "workers=1"
         )
         == 0
     )
@@ -232,7 +256,7 @@ WRONG = {
     "impossible choice": ({"encoder.hidden_size": [16, 17]}, ONE, ["=17 is not a multiple of num_heads=2"]),
     "objective": ({"optimizer.lr": [0.1]}, ["objective=val/los"], ["did you mean 'val/loss'?"]),
     "nothing to do": ({"optimizer.lr": [0.1]}, ["n_trials=0", "workers=0"], ["n_trials=0", "workers=0"]),
-    "pruner": ({"optimizer.lr": [0.1]}, ["pruner.reduction_factor=1"], ["pruner.reduction_factor=1"]),
+    "rungs": ({"optimizer.lr": [0.1]}, ["rungs.reduction_factor=1"], ["rungs.reduction_factor=1"]),
     "several": ({"optimizer.lr": {"low": 2, "high": 1}, "seed": 1}, ["n_trials=0"],
                 ["n_trials", "low=2", "seed"]),
     "name": ({"optimizer.lr": [0.1]}, ["study=a/b"], ["study='a/b' must be the name of a folder"]),
@@ -278,6 +302,7 @@ class Broken(MLP):
 """
 
 
+@pytest.mark.slow  # seconds
 def test_workers_that_die_or_raise_cost_one_trial_each(
     lab: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
@@ -291,7 +316,7 @@ def test_workers_that_die_or_raise_cost_one_trial_each(
         for name in ("deadly", "broken")
     ]
     arguments = [lab.sweep("dying", space), *pool, "trusted_targets=[deadly_blocks.]", "sampler=random"]
-    assert lab.search(*arguments, "n_trials=6", "pruner=null", "workers=2") == 0
+    assert lab.search(*arguments, "n_trials=6", "rungs=null", "workers=2") == 0
     rows = lab.rows("dying")
     assert sorted(row["number"] for row in rows) == list(range(6))
     reasons = {json.dumps(row["overrides"][-1]): row for row in rows if row["state"] == "FAIL"}
@@ -318,3 +343,85 @@ def test_a_dry_run_tells_and_makes_nothing(lab: Any, capsys: Any) -> None:
     assert out.count("optimizer.lr=") == 5
     assert "cannot be built" in out or out.count("FLOPs per token") == 5
     assert "in all" in out
+
+
+@pytest.mark.slow  # a whole search
+def test_a_space_with_everything_in_it(lab: Any) -> None:
+    space = {
+        "encoder.hidden_cls": {
+            "slots": {"low": 1, "high": 3}, "tie": [False, True],
+            "choices": ["attn", "conv", ["attn", "mlp"], {"span": ["attn", "mlp"], "repeat": 2}],
+        },
+        "encoder.blocks.attn.num_heads": [1, 2],
+        "optimizer.lr": RATE,
+    }  # fmt: skip
+    rules = {
+        "forbid": ["count(encoder.hidden_cls, 'conv') > 1"],
+        "match": {"cost/parameters": 20_000, "tolerance": "10%"},
+        "constraints": {"latency_ms": {"max": 100}},
+        "replicates": 2,
+        "baselines": 1,
+        "n_trials": 10,
+    }
+    sweep = lab.sweep("everything", space, **rules)
+    assert lab.search(sweep, "workers=2") == 0
+    rows = lab.rows("everything")
+    assert sorted(row["number"] for row in rows) == list(range(12))
+    assert {row["state"] for row in rows} <= {"COMPLETE", "PRUNED", "PAUSED"}
+    for row in rows:
+        assert 18_000 <= row["parameters"] <= 22_000
+        assert (row["architecture"] or "").count("conv") <= 1
+    told = read_json(lab.outputs / "everything" / "study.json")
+    assert told["baselines"].keys() == {"search", "random", "largest"}
+    assert told["noise"]["runs"] >= 2
+    assert len([line for line in told["remarks"] if "stay paused" not in line]) == 2
+    assert "Best at equal budget: " in (lab.outputs / "everything" / "report.html").read_text()
+    best = build([f"experiment={lab.outputs / 'everything' / 'best.yaml'}", *lab.paths]).config
+    assert decisive(best) == decisive(build([*rows[0]["overrides"], *lab.paths]).config)
+
+
+@pytest.mark.slow  # two whole searches
+def test_a_study_that_gains_a_choice_goes_on(lab: Any) -> None:
+    narrow = lab.sweep("gains", {"encoder.hidden_cls": {"slots": 1, "choices": ["attn", "conv"]}})
+    assert lab.search(narrow, "n_trials=2", "rungs=null", "sampler=random") == 0
+    before = by_number(lab.rows("gains"))
+    wider = lab.sweep("gains", {"encoder.hidden_cls": {"slots": 1, "choices": ["attn", "mlp", "conv"]}})
+    assert lab.search(wider, "n_trials=3", "rungs=null", "sampler=random") == 0
+    after = by_number(lab.rows("gains"))
+    assert {number: after[number] for number in before} == before
+    assert {row["architecture"] for row in after.values()} == {"mha", "conv", "mlp"}
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_trained(lab: Any, capfd: Any) -> None:
+    (lab.folder / "file").touch()
+    sweep = lab.sweep("nowhere", {"optimizer.lr": [0.1, 0.2]})
+    assert lab.search(sweep, f"paths.outputs={lab.folder / 'file'}") == 2
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        f"error: the study's folder {lab.folder / 'file' / 'nowhere'} cannot be written: Not a directory; "
+        "choose another place with paths.outputs=..."
+    )
+
+
+@pytest.mark.slow  # a search
+def test_several_objectives_while_a_cost_is_held(lab: Any) -> None:
+    sweep = lab.sweep("held", {"encoder.hidden_cls": {"slots": 2, "choices": ["attn", "conv", "mlp"]}})
+    more = ("objective=[val/loss,cost/flops_per_token]", "match={cost/parameters: 20000, tolerance: 10%}",
+            "n_trials=8", "workers=2")  # fmt: skip
+    assert lab.search(sweep, *more) == 0
+    rows = lab.rows("held")
+    assert len(rows) == 8
+    for row in rows:
+        assert 18_000 <= row["parameters"] <= 22_000
+        assert any(line.startswith("encoder.hidden_size=") for line in row["overrides"])
+        assert row["state"] != "COMPLETE" or row["values"]["cost/flops_per_token"] == row["flops"]
+    done = [row for row in rows if row["state"] == "COMPLETE"]
+    points = {row["number"]: tuple(row["values"].values()) for row in done}
+    best = {
+        n for n, p in points.items()
+        if not any(q != p and all(a <= b for a, b in zip(q, p, strict=True)) for q in points.values())
+    }  # fmt: skip
+    assert {row["number"] for row in rows if row["front"]} == best
+    front = lab.outputs / "held" / "front"
+    alone = [f"experiment={front / f'{min(best)}.yaml'}", "tracker=none", *lab.paths[1:]]
+    again = build([*alone, f"paths.outputs={lab.folder / 'alone'}"])
+    assert again.train(report=lambda _: None).metrics["val/loss"] == points[min(best)][0]

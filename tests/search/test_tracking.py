@@ -57,7 +57,8 @@ def test_every_trained_trial_is_one_offline_run(lab: Any, monkeypatch: pytest.Mo
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     space = {"optimizer.lr": [1e-6, 1e6, 1e-2]}
-    more = ["tracker=wandb", "encoder.hidden_cls=[attn,conv]", "trainer.clip_norm=1e9", "trainer.log_every=2"]
+    more = ["tracker=wandb", "encoder.hidden_cls=[attn,conv]", "trainer.clip_norm=1e9", "trainer.log_every=2",
+            "objective=[val/loss,latency_ms]", "rungs.pause=false", "rungs.bold=0"]  # fmt: skip
     assert lab.search(lab.sweep("tracked", space), *more, "workers=1", "sampler=random", "n_trials=5") == 0
     rows = {f"trial-{row['number']}": row for row in lab.rows("tracked")}
     trained = {name: row for name, row in rows.items() if (row["reason"] or "")[:7] != "same as"}
@@ -76,4 +77,4 @@ def test_every_trained_trial_is_one_offline_run(lab: Any, monkeypatch: pytest.Mo
         losses = [json.loads(line)["train/loss"] for line in own if "train/loss" in line]
         assert [line["train/loss"] for line in run["history"] if "train/loss" in line] == losses
         if row["state"] == "COMPLETE":
-            assert run["summary"]["val/loss"] == row["value"]
+            assert {key: run["summary"][key] for key in row["values"]} == row["values"]

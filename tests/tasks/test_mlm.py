@@ -15,10 +15,10 @@ from torch import nn
 from nas.errors import InputError
 from nas.progress import silent
 from nas.seeding import generator
+from nas.tasks.base import Answers
 from nas.tasks.corpora.text import TextCorpus
 from nas.tasks.masking import choose, hide
 from nas.tasks.mlm import MaskedLanguageModelling
-from nas.tasks.scoring import Scores
 from nas.tasks.tokenizers.base import Tokenizer
 from nas.tasks.tokenizers.bpe import BPETokenizer
 from nas.tasks.tokenizers.bytes import BytesTokenizer
@@ -97,14 +97,14 @@ def test_no_validation_row_is_in_training(tmp_path: Path) -> None:
         (folder / f"{i}.txt").write_text("".join(map(chr, rng.integers(97, 123, 500))))
     task = text_task(folder, tmp_path / "cache", seq_length=16)
     training = task.tokenizer.decode(task._prepared.train)
-    for row in torch.cat([shown(batch) for batch in task.validation_batches(64)]).numpy():
+    for row in torch.cat([shown(batch) for batch in task.batches("val", 64)]).numpy():
         for part in task.tokenizer.decode(row[:8]), task.tokenizer.decode(row[8:]):
             assert part not in training or len(part) < 6
 
 
 def test_validation_is_capped_and_spread_over_the_text(make_task: Any) -> None:
     task = make_task("mlm", validation_tokens=1024)
-    (batch,) = task.validation_batches(1000)
+    (batch,) = task.batches("val", 1000)
     assert batch.inputs["input_word_ids"].shape == (16, 64)
     stream = task._prepared.validation
     last = shown(batch)[-1].numpy()
@@ -115,12 +115,12 @@ def test_validation_is_capped_and_spread_over_the_text(make_task: Any) -> None:
 
 def test_bits_per_byte_of_a_uniform_guess_are_eight(make_task: Any) -> None:
     task = make_task("mlm")
-    scores = Scores()
-    for batch in task.validation_batches(256):
+    scores = task.scores()
+    for batch in task.batches("val", 256):
         logits = torch.full((batch.labels.numel(), task.vocab_size), -1e9)
         logits[:, Tokenizer.specials :] = 0.0
-        scores.add(logits, batch)
-    assert scores.metrics()["val/bits_per_byte"] == pytest.approx(8.0, rel=1e-4)
+        scores.add(Answers(logits, batch.labels, batch.positions // task.seq_length), batch.target_bytes)
+    assert scores.metrics("val")["val/bits_per_byte"] == pytest.approx(8.0, rel=1e-4)
 
 
 def test_the_head_starts_from_the_frequencies_of_the_training_text(make_task: Any) -> None:
@@ -129,13 +129,12 @@ def test_the_head_starts_from_the_frequencies_of_the_training_text(make_task: An
     encoder = nn.Module()
     table = nn.Parameter(torch.zeros(task.vocab_size, 8))
     encoder.get_embedding_table = lambda: table  # type: ignore[assignment]
-    (batch,) = task.validation_batches(10_000)
-    scores = Scores()
-    scores.add(
-        task.head(encoder)(torch.randn(*batch.inputs["input_word_ids"].shape, 8), batch.positions), batch
-    )
+    (batch,) = task.batches("val", 10_000)
+    logits = task.head(encoder)(torch.randn(*batch.inputs["input_word_ids"].shape, 8), batch.positions)
+    scores = task.scores()
+    scores.add(Answers(logits, batch.labels, batch.positions // task.seq_length), batch.target_bytes)
     share = (task._prepared.counts + 1) / (task._prepared.counts + 1).sum()
-    assert scores.metrics()["val/loss"] == pytest.approx(
+    assert scores.metrics("val")["val/loss"] == pytest.approx(
         -np.log(share[batch.labels.numpy()]).mean(), rel=1e-4
     )
 

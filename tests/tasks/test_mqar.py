@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.errors import InputError
-from nas.tasks.mqar import MultiQueryAssociativeRecall, distinct
+from nas.progress import silent
+from nas.tasks.generated import distinct
+from nas.tasks.mqar import MultiQueryAssociativeRecall
 
 
 @settings(max_examples=30, deadline=None)
@@ -37,10 +40,11 @@ def test_rows_are_solvable_and_only_by_looking_up(pairs: int, wider: int, longer
         assert len(set(row[asked - 1])) == pairs
 
 
-def test_gaps_follow_the_power_law() -> None:
+def test_gaps_follow_the_power_law(tmp_path: Path) -> None:
     """The first draw has the law's own probabilities: it is Zoology's p, checked with one pair."""
     task = MultiQueryAssociativeRecall(64, 34, 1, power=0.01, validation_examples=40_000)
-    (batch,) = task.validation_batches(40_000)
+    task.prepare(tmp_path, silent)
+    (batch,) = task.batches("val", 40_000)
     slots = ((batch.positions % 34) - 3) // 2
     law = np.arange(1, 17) ** (0.01 - 1)
     law /= law.sum()
@@ -48,9 +52,10 @@ def test_gaps_follow_the_power_law() -> None:
     assert np.abs(found - law).max() < 0.01
 
 
-def test_several_gaps_are_drawn_as_by_choice_without_replacement() -> None:
+def test_several_gaps_are_drawn_as_by_choice_without_replacement(tmp_path: Path) -> None:
     task = MultiQueryAssociativeRecall(64, 32, 4, power=0.01, validation_examples=20_000)
-    (batch,) = task.validation_batches(20_000)
+    task.prepare(tmp_path, silent)
+    (batch,) = task.batches("val", 20_000)
     slots = (((batch.positions % 32) - 9) // 2).numpy()
     found = np.bincount(slots, minlength=12) / 20_000
     law = np.arange(1, 13) ** (0.01 - 1)
@@ -76,8 +81,9 @@ def test_distinct_numbers_are_uniform_in_every_place() -> None:
         assert np.abs(np.bincount(drawn[:, place], minlength=5) / 30_000 - 0.2).max() < 0.012
 
 
-def test_a_fixed_set_is_passed_over_in_epochs() -> None:
+def test_a_fixed_set_is_passed_over_in_epochs(tmp_path: Path) -> None:
     task = MultiQueryAssociativeRecall(train_examples=40)
+    task.prepare(tmp_path, silent)
     seen = torch.cat([task.train_batch(step, 10, 0).inputs["input_word_ids"] for step in range(4)])
     again = torch.cat([task.train_batch(step, 10, 1).inputs["input_word_ids"] for step in range(4, 8)])
     assert len(seen.unique(dim=0)) == 40

@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_made_costs_a_warning(tmp_path: Path, arguments:
     said: list[str] = []
     result = run.train(report=said.append)
     assert result.status == "done"
-    assert len(said) <= 1
+    assert sum("warning" in line for line in said) <= 1
 
 
 SCRIPT = """

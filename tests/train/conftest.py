@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,7 +40,9 @@ Make = Callable[..., Run]
 
 
 def overrides(outputs: Path, *more: str) -> list[str]:
-    return [*TINY, f"paths.outputs={outputs}", f"paths.cache={outputs}/cache", *more]
+    another_task = any(line.startswith("task=") for line in more)
+    base = [line for line in TINY if not (another_task and line.startswith("task"))]
+    return [*base, f"paths.outputs={outputs}", f"paths.cache={outputs}/cache", *more]
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
@@ -68,11 +71,19 @@ def make(tmp_path: Path) -> Make:
 class Process:
     """One ``nas-train`` in a process of its own."""
 
-    def __init__(self, server: Server, outputs: Path, more: tuple[str, ...], limit: int | None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        outputs: Path,
+        more: tuple[str, ...],
+        limit: int | None,
+        environment: dict[str, str],
+    ) -> None:
         self.server = server
         self.outputs = outputs
         self.log = outputs.with_suffix(f".{time.monotonic_ns()}.log")
         asked = {"argv": overrides(outputs, *more), "log": str(self.log), "limit": limit}
+        asked["environment"] = environment
         self.pid = int(server.ask(asked))
 
     @property
@@ -113,7 +124,11 @@ class Server:
     def __init__(self) -> None:
         script = Path(__file__).with_name("warm_server.py")
         self._server = subprocess.Popen(
-            [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TORCH_CPP_LOG_LEVEL": "ERROR"},  # as `nas.cli.app` has it under torchrun
         )
 
     def ask(self, request: dict[str, Any]) -> str:
@@ -123,9 +138,18 @@ class Server:
         self._server.stdin.flush()
         return self._server.stdout.readline()
 
-    def __call__(self, outputs: Path, *more: str, limit: int | None = None) -> Process:
+    def __call__(self, outputs: Path, *more: str, limit: int | None = None, **environment: str) -> Process:
         outputs.parent.mkdir(parents=True, exist_ok=True)
-        return Process(self, outputs, more, limit)
+        return Process(self, outputs, more, limit, environment)
+
+    def several(self, count: int, outputs: Path, *more: str, limit: int | None = None) -> list[Process]:
+        """Start processes that train one run together, with the variables that torchrun sets."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        ranks = [str(rank) for rank in range(count)]
+        return [self(outputs, *more, limit=limit, RANK=r, LOCAL_RANK=r, **shared) for r in ranks]
 
     def close(self) -> None:
         self._server.communicate()

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import nas
 from nas.seeding import seed_torch
-from nas.train.loop import Model, Position, TrainingLoop
+from nas.train.loop import Position, TrainingLoop
 
 HALTING = ["+block@encoder.blocks.halting=recursive/halting", "encoder.hidden_cls=[halting,ffn]"]
 
@@ -23,7 +23,7 @@ def loop_of(make: Any, folder: Path, *more: str) -> TrainingLoop:
     parts = run.parts
     run.task.prepare(folder / "cache", lambda line: None)
     seed_torch(0, "head")
-    model = Model(run.encoder, run.task.head(run.encoder))
+    model = run.task.model(run.encoder)
     return TrainingLoop(
         parts["trainer"],
         model,
@@ -58,9 +58,11 @@ def test_they_are_minimised_but_not_reported_as_the_loss(make: Any, tmp_path: Pa
     loop = loop_of(make, tmp_path, f"encoder.blocks.halting.ponder_weight={weight}")
     halt: Any = loop.model.get_submodule("encoder.blocks.0.halt")
     batch = loop.task.train_batch(0, 8, 0)
-    task_loss = F.cross_entropy(loop.model(batch), batch.labels)
+    task_loss = F.cross_entropy(loop.model(batch).logits, batch.labels)
     (alone,) = torch.autograd.grad(task_loss, halt.bias)
-    loss, _ = loop.step()
+    loop.step()
+    loop.read_losses()
+    (loss,) = loop.position.window
     assert loss == pytest.approx(task_loss.item(), rel=1e-6)
     told = loop.position.auxiliary
     if weight:

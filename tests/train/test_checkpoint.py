@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nas.errors import InputError
-from nas.train import checkpoint
+from nas.train import checkpoint, manifest
 from nas.train.optimizers import AdamW
 
 STATE = {"architecture_hash": "abc", "step": 3}
@@ -149,19 +149,29 @@ DAMAGES = {
     "moment of wrong shape": tamper(MOMENTS, **{"0__exp_avg": torch.zeros(3, 3)}),
     "moment of nobody": tamper(MOMENTS, **{"99__exp_avg": torch.zeros(3, 3)}),
     "nameless moment": tamper(MOMENTS, exp=torch.zeros(3)),
-    "no random state": drop(MOMENTS, "random.cpu"),
-    "wrong random state": tamper(MOMENTS, random__cpu=torch.zeros(4)),
+    "no random state": drop(MOMENTS, "random.0"),
+    "wrong random state": tamper(MOMENTS, random__0=torch.zeros(4)),
 }
 
 
+@pytest.mark.parametrize("signed", [False, True], ids=["", "signed again"])
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_damage_is_told_in_one_line(saved: Path, damage: Callable[[Path], None]) -> None:
+def test_damage_is_told_in_one_line(saved: Path, damage: Callable[[Path], None], signed: bool) -> None:
     damage(saved / "checkpoint")
+    if signed:  # as by somebody who knows of the checksums
+        manifest.write(saved / "checkpoint")
     with pytest.raises(
         InputError, match=r"checkpoint .* is damaged \(.*\); remove it to start again$"
     ) as caught:
         checkpoint.load(saved, *parts(), "abc")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", [lambda f: (f / "manifest.json").unlink(), write("manifest.json", b"[]")])
+def test_a_manifest_is_needed(saved: Path, damage: Callable[[Path], None]) -> None:
+    damage(saved / "checkpoint")
+    with pytest.raises(InputError, match=r"is damaged \(.*manifest\.json"):
+        checkpoint.load(saved, *parts(), "abc")
 
 
 def test_a_kill_between_the_renames_leaves_the_old_one(saved: Path) -> None:

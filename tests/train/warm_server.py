@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -13,6 +14,7 @@ from typing import Any
 import rich.progress  # noqa: F401
 import torch
 import torch._dynamo  # which every optimizer imports
+import torch.distributed
 
 import nas
 import nas.cli.train
@@ -31,6 +33,7 @@ def child(request: dict[str, Any]) -> int:
     if request["limit"] is not None:  # files cannot become larger: as on a disk that is full
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["limit"], request["limit"]))
+    os.environ.update(request["environment"])
     sys.argv = ["nas-train", *request["argv"]]
     try:
         nas.cli.train.main()
@@ -45,18 +48,24 @@ def child(request: dict[str, Any]) -> int:
 def serve() -> None:
     torch.set_num_threads(1)
     nas.build(["task=mqar", "tracker=none"])  # Hydra's grammar and all that is imported late
+    running: set[int] = set()
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:
+            running.discard(request["wait"])
             status = os.waitpid(request["wait"], 0)[1]
             print(os.waitstatus_to_exitcode(status), flush=True)
         elif pid := os.fork():
+            running.add(pid)
             print(pid, flush=True)
         else:
             code = child(request)
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+    for pid in running:  # of tests that were cut off: nobody waits for them any more
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 serve()

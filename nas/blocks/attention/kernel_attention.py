@@ -13,6 +13,7 @@ from nas.blocks.attention.mha import size_of_heads
 from nas.blocks.attention.projections import project_heads
 from nas.blocks.attention.softmax import attend, merge_heads
 from nas.blocks.base import Composition, ResidualBlock, Role
+from nas.blocks.growth import weights_of
 from nas.errors import InputError, check_choice, check_positive, check_probability
 from nas.masks import PaddingMask, attention_bias, padding_of
 
@@ -157,6 +158,11 @@ class KernelAttention(ResidualBlock):
         mapped = 2.0 * (2 - begin) * features * width if self.num_features else 0.0
         first = 4.0 * begin * seq_length * width
         return projections + mapped + first + self._average_flops(seq_length, begin)
+
+    def last_weights(self) -> list[Tensor]:
+        """Return those of one or both outputs."""
+        both = super().last_weights()
+        return both if self.output_softmax is None else [*both, *weights_of(self.output_softmax)]
 
     def mix(
         self,

@@ -13,7 +13,7 @@ from nas.blocks.attention.softmax import attend, attention_scores, merge_heads, 
 from nas.blocks.base import Composition, ResidualBlock, Role
 from nas.blocks.mixing.fixed_length import check_length, known_length, leading
 from nas.errors import check_choice, check_positive, check_probability
-from nas.masks import padding_of
+from nas.masks import hide_padding, padding_of
 
 
 class LinformerAttention(ResidualBlock):
@@ -123,9 +123,7 @@ class LinformerAttention(ResidualBlock):
         """Return the mixtures that keys and those that values are made of, both [B, R, D]."""
         tokens = data.shape[1]
         check_length("linformer", tokens, self.max_seq_length)
-        real = padding_of(attention_mask)
-        if real is not None:
-            data = data.masked_fill(~real[..., None], 0.0)
+        data = hide_padding(data, padding_of(attention_mask))
         mixed = leading(self.mixtures, 0, tokens).T.to(data.dtype) @ data
         return (mixed, mixed) if self.shared_projection else (mixed[:, : self.rank], mixed[:, self.rank :])
 

@@ -20,6 +20,7 @@ from nas.blocks.attention.softmax import (
     split_heads,
 )
 from nas.blocks.base import Framing, ResidualBlock, Role
+from nas.blocks.chosen import hides_keys_alone, pick
 from nas.blocks.norms import RMSNorm
 from nas.blocks.positions.choose import SETTINGS_OF, AttentionPosition, make_positions
 from nas.errors import InputError, check_positive, check_probability
@@ -144,6 +145,26 @@ class MultiHeadAttention(ResidualBlock):
         """
         query, key, value = self._project(data, key_value)
         return self._merge(self._attend(query, key, value, attention_mask), data)
+
+    def can_choose(self, attention_mask: Any) -> bool:
+        """Return whether `at` applies: no later key is hidden, and no bias depends on the query's place."""
+        own = type(self)
+        standard = own._attend is MultiHeadAttention._attend and own.mix is MultiHeadAttention.mix
+        placeless = not (self.causal or self.positions.biases)
+        return standard and placeless and hides_keys_alone(attention_mask)
+
+    def at(self, data: Tensor, attention_mask: Tensor | None, chosen: Tensor) -> Tensor:
+        """Return `forward` at chosen tokens [B, m], as [B, m, D]: every key, but no other query is used."""
+        self.check_inputs(data, attention_mask)
+        mixed = self.dropout(self.norm_mixed(self.mix_at(self.norm_before(data), attention_mask, chosen)))
+        out: Tensor = self.norm_after(self.residual(pick(data, chosen), mixed))
+        return out
+
+    def mix_at(self, data: Tensor, attention_mask: Tensor | None, chosen: Tensor) -> Tensor:
+        """Return `mix` at chosen tokens [B, m], as [B, m, D]."""
+        query, key, value = self._project(data)
+        query = pick(query.transpose(1, 2), chosen).transpose(1, 2)
+        return self._merge(self._attend(query, key, value, attention_mask), pick(data, chosen))
 
     @property
     def _widths(self) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from nas.blocks.activations import Activation, ActivationName, get_activation
 from nas.blocks.base import Composition, ResidualBlock, Role
+from nas.blocks.growth import SILENT_UNITS, Widening
 from nas.errors import InputError, check_positive, check_probability
 
 
@@ -75,6 +77,16 @@ class BlockDiagonalFeedforward(ResidualBlock):
     def effective_config(self) -> dict[str, Any]:
         """Name the width that was chosen, however it was said."""
         return {**super().effective_config(), "inner_dim": self.inner.out_features, "ratio": None}
+
+    @property
+    def widenings(self) -> Mapping[str, Mapping[str, Widening]]:
+        """``inner_dim`` may grow: every part gets new units."""
+        inner = Widening(parts=self.num_blocks)
+        return {"inner_dim": {"inner.weight": inner, "inner.bias": inner, "output": SILENT_UNITS}}
+
+    def last_weights(self) -> list[Tensor]:
+        """Return those of the second product; mixing adds nothing to 0."""
+        return [self.output] if self.output_bias is None else [self.output, self.output_bias]
 
     @property
     def label(self) -> str:

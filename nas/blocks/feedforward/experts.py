@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.blocks.activations import Activation
+from nas.blocks.growth import NEW_UNITS, SILENT_UNITS, Widening
 
 
 class Experts(nn.Module):
@@ -40,6 +41,15 @@ class Experts(nn.Module):
         for weight in (self.inner, self.output):
             bound = weight.shape[1] ** -0.5
             nn.init.uniform_(weight, -bound, bound)
+
+    def widening(self, name: str) -> dict[str, Widening]:
+        """Return what becomes of the weights of a part called ``name`` when ``inner_dim`` grows."""
+        weights = {"inner": NEW_UNITS, "inner_bias": NEW_UNITS, "output": SILENT_UNITS}
+        return {f"{name}.{weight}": widening for weight, widening in weights.items()}
+
+    def last_weights(self) -> list[Tensor]:
+        """Return the weights of the second layer."""
+        return [self.output] if self.output_bias is None else [self.output, self.output_bias]
 
     def forward(self, data: Tensor) -> Tensor:
         """Map [E, M, D] to [E, M, D]: every expert its own M rows."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Unpack, get_args
 
 from torch import Tensor, nn
 
 from nas.blocks.activations import Activation, ActivationName, get_activation
 from nas.blocks.base import Composition, ResidualBlock, Role
+from nas.blocks.growth import SILENT_UNITS, Widening, weights_of
 from nas.errors import check_choice, check_positive, check_probability
 
 DropSite = Literal["before_residual", "after_residual"]
@@ -85,6 +87,20 @@ class GatedFeedforward(ResidualBlock):
         if self.norms is None or not self.inner_dropout.p:
             config["drop_site"] = None
         return config
+
+    @property
+    def widenings(self) -> Mapping[str, Mapping[str, Widening]]:
+        """``inner_dim`` may grow."""
+        inner = Widening(parts=2 if self.use_gate else 1)
+        table: dict[str, Widening] = {}
+        for index in range(len(self.inner)):
+            table |= {f"inner.{index}.{name}": inner for name in ("weight", "bias")}
+            table[f"output.{index}.weight"] = SILENT_UNITS
+        return {"inner_dim": table}
+
+    def last_weights(self) -> list[Tensor]:
+        """Return those of the last network's norm, or of its last product."""
+        return weights_of(self.output[-1] if self.norms is None else self.norms[-1])
 
     @property
     def label(self) -> str:

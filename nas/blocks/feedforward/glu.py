@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
 
 from torch import Tensor, nn
 
 from nas.blocks.activations import Activation, ActivationName, get_activation
 from nas.blocks.base import Composition, ResidualBlock, Role
+from nas.blocks.growth import SILENT_UNITS, Widening
 from nas.errors import check_positive, check_probability
 
 _LABELS: dict[str, str] = {
@@ -39,6 +41,7 @@ class GLU(ResidualBlock):
     """
 
     role: ClassVar[Role] = "feedforward"
+    tokenwise: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -64,6 +67,12 @@ class GLU(ResidualBlock):
     def effective_config(self) -> dict[str, Any]:
         """Name the width that was chosen, however it was said."""
         return {**super().effective_config(), "inner_dim": self.output.in_features, "ratio": None}
+
+    @property
+    def widenings(self) -> Mapping[str, Mapping[str, Widening]]:
+        """``inner_dim`` may grow."""
+        inner = Widening(parts=2)
+        return {"inner_dim": {"inner.weight": inner, "inner.bias": inner, "output.weight": SILENT_UNITS}}
 
     @property
     def label(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
 
 from torch import Tensor, nn
 
 from nas.blocks.activations import Activation, ActivationName, get_activation
 from nas.blocks.base import Composition, ResidualBlock, Role
+from nas.blocks.growth import NEW_UNITS, SILENT_UNITS, Widening
 from nas.errors import check_positive, check_probability
 
 
@@ -31,6 +33,7 @@ class MLP(ResidualBlock):
     """
 
     role: ClassVar[Role] = "feedforward"
+    tokenwise: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -55,6 +58,12 @@ class MLP(ResidualBlock):
     def effective_config(self) -> dict[str, Any]:
         """Name the width that was chosen, however it was said."""
         return {**super().effective_config(), "inner_dim": self.output.in_features, "ratio": None}
+
+    @property
+    def widenings(self) -> Mapping[str, Mapping[str, Widening]]:
+        """``inner_dim`` may grow."""
+        inner = NEW_UNITS
+        return {"inner_dim": {"inner.weight": inner, "inner.bias": inner, "output.weight": SILENT_UNITS}}
 
     @property
     def label(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, TypeVar, Unpack, get_args
 
@@ -12,6 +13,7 @@ from nas.blocks.activations import ActivationName, get_activation
 from nas.blocks.base import Composition, ResidualBlock, Role
 from nas.blocks.feedforward.experts import Experts
 from nas.blocks.feedforward.routing import ExpertsChoose, RouterSettings, Routes, TokensChoose
+from nas.blocks.growth import Widening
 from nas.errors import InputError, check_choice, check_positive, check_probability
 from nas.masks import PaddingMask, padding_of
 
@@ -123,6 +125,17 @@ class MixtureOfExperts(ResidualBlock):
         if isinstance(self.router, ExpertsChoose):
             config |= {"top_k": None, "balance_loss_weight": None}
         return config
+
+    @property
+    def widenings(self) -> Mapping[str, Mapping[str, Widening]]:
+        """``inner_dim`` and ``backbone_dim`` may grow."""
+        networks = {"inner_dim": "experts", "backbone_dim": "backbone"}
+        return {argument: self.experts.widening(name) for argument, name in networks.items()}
+
+    def last_weights(self) -> list[Tensor]:
+        """Return those of the second layers of all experts, and of the backbone."""
+        networks = [self.experts] if self.backbone is None else [self.experts, self.backbone]
+        return [weight for network in networks for weight in network.last_weights()]
 
     @property
     def label(self) -> str:

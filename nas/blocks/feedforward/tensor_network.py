@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nas.blocks.activations import Activation, ActivationName, get_activation
 from nas.blocks.base import Composition, ResidualBlock, Role
+from nas.blocks.growth import weights_of
 from nas.errors import InputError, check_positive, check_probability
 
 LARGEST_PIECE = 128
@@ -82,6 +83,11 @@ class TensorNetworkFeedforward(ResidualBlock):
     def mix_flops(self, seq_length: int) -> float:
         """Return the cost of the four products."""
         return self._flops
+
+    def last_weights(self) -> list[Tensor]:
+        """Return those of the last product."""
+        *_, last = (module for module in self.after.modules() if isinstance(module, nn.Linear))
+        return weights_of(last)
 
     def mix(self, data: Tensor, attention_mask: Tensor | None, *state: Any) -> Tensor:
         """Map [B, T, D] to [B, T, D], each token by itself; the mask is not needed."""

@@ -7,8 +7,8 @@ from typing import ClassVar, Unpack
 from torch import Tensor, nn
 
 from nas.blocks.base import Composition, ResidualBlock, Role
-from nas.blocks.mixing.short_conv import ShortConv, hide_padding
-from nas.masks import PaddingMask, padding_of
+from nas.blocks.mixing.short_conv import ShortConv
+from nas.masks import PaddingMask, hide_padding, padding_of
 
 
 class DepthwiseConv(ResidualBlock):

@@ -12,10 +12,10 @@ from nas.blocks.attention.mha import size_of_heads
 from nas.blocks.base import Composition, ResidualBlock, Role
 from nas.blocks.mixing.delta_kernel import delta_rule, delta_rule_flops
 from nas.blocks.mixing.scan import both_ways, turn_back, widen
-from nas.blocks.mixing.short_conv import ShortConv, hide_padding
+from nas.blocks.mixing.short_conv import ShortConv
 from nas.blocks.mixing.ssm import inverse_softplus_of_steps
 from nas.errors import check_choice
-from nas.masks import PaddingMask, padding_of
+from nas.masks import PaddingMask, hide_padding, padding_of
 
 KeyNorm = Literal["l2", "sum"]
 

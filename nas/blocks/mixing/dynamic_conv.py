@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from nas.blocks.attention.mha import size_of_heads
 from nas.blocks.base import Composition, ResidualBlock, Role
-from nas.blocks.mixing.short_conv import check_kernel_size, hide_padding
+from nas.blocks.mixing.short_conv import check_kernel_size
 from nas.errors import check_choice
-from nas.masks import PaddingMask, padding_of
+from nas.masks import PaddingMask, hide_padding, padding_of
 
 Kernel = Literal["dynamic", "lightweight"]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nas.blocks.base import Composition, ResidualBlock, Role
 from nas.blocks.mixing.transforms import product_transform, real_transform
 from nas.errors import check_choice
-from nas.masks import PaddingMask, padding_of
+from nas.masks import PaddingMask, hide_padding, padding_of
 
 Method = Literal["fft", "matmul"]
 
@@ -71,10 +71,7 @@ class FourierMixing(ResidualBlock):
 
         Fast transforms are computed in float32: below it they exist for few sizes.
         """
-        real = padding_of(attention_mask)
-        if real is not None:
-            data = data.masked_fill(~real[..., None], 0.0)
-        return self._transform(data)
+        return self._transform(hide_padding(data, padding_of(attention_mask)))
 
     def _transform(self, data: Tensor, *, hartley: bool = False) -> Tensor:
         if self.method == "matmul":

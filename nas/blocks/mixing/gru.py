@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from nas.blocks.base import Composition, ResidualBlock, Role
 from nas.blocks.mixing.gru_kernel import run_gru
 from nas.blocks.mixing.scan import full_precision, widen
-from nas.blocks.mixing.short_conv import hide_padding
 from nas.errors import check_positive
-from nas.masks import PaddingMask, padding_of
+from nas.masks import PaddingMask, hide_padding, padding_of
 
 
 class GRU(ResidualBlock):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.blocks.base import Composition, ResidualBlock, Role
 from nas.blocks.mixing.fixed_length import check_length, known_length, leading
-from nas.masks import PaddingMask, padding_of
+from nas.masks import PaddingMask, hide_padding, padding_of
 
 
 class LinearMixing(ResidualBlock):
@@ -52,16 +52,17 @@ class LinearMixing(ResidualBlock):
         """Return the cost of both products."""
         return 2.0 * self.over_features.in_features * (self.over_features.in_features + seq_length)
 
+    def last_weights(self) -> list[Tensor]:
+        """Return those over features: mixing tokens adds nothing to 0."""
+        return [self.over_features.weight]
+
     def mix(self, data: Tensor, attention_mask: Tensor | None, *state: Tensor) -> Tensor:
         """Map [B, T, D] to [B, T, D]; of the mask, only which tokens are real is used.
 
         Raises:
             InputError: T is above ``max_seq_length``.
         """
-        mixed: Tensor = self.over_features(data)
-        real = padding_of(attention_mask)
-        if real is not None:
-            mixed = mixed.masked_fill(~real[..., None], 0.0)
+        mixed = hide_padding(self.over_features(data), padding_of(attention_mask))
         return self._weights(data.shape[1]).to(mixed.dtype) @ mixed
 
     def _weights(self, tokens: int) -> Tensor:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from nas.blocks.base import Composition, ResidualBlock, Role
 from nas.blocks.mixing.filters import FilterNetwork, convolve, convolve_flops
 from nas.blocks.mixing.scan import widen
-from nas.blocks.mixing.short_conv import ShortConv, hide_padding
+from nas.blocks.mixing.short_conv import ShortConv
 from nas.errors import check_positive
-from nas.masks import PaddingMask, padding_of
+from nas.masks import PaddingMask, hide_padding, padding_of
 
 
 class LongConv(ResidualBlock):

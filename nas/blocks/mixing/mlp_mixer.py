@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from nas.blocks.activations import ActivationName, get_activation
 from nas.blocks.base import Composition, ResidualBlock, Role
 from nas.blocks.mixing.fixed_length import check_length, known_length, leading
-from nas.blocks.mixing.short_conv import hide_padding
 from nas.errors import check_positive
-from nas.masks import PaddingMask, padding_of
+from nas.masks import PaddingMask, hide_padding, padding_of
 
 
 class MLPMixer(ResidualBlock):

@@ -58,8 +58,3 @@ def check_kernel_size(key: str, kernel_size: int, causal: bool) -> None:
             f"{key}={kernel_size} must be odd, so that the filter is centred: "
             f"{kernel_size - 1} or {kernel_size + 1}"
         )
-
-
-def hide_padding(data: Tensor, real: Tensor | None) -> Tensor:
-    """Return [B, T, C] with 0 where ``real`` [B, T] is false."""
-    return data if real is None else data.masked_fill(~real[..., None], 0.0)

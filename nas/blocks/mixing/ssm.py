@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from nas.blocks.base import Composition, ResidualBlock, Role
 from nas.blocks.mixing.scan import full_precision, widen
-from nas.blocks.mixing.short_conv import ShortConv, hide_padding
+from nas.blocks.mixing.short_conv import ShortConv
 from nas.blocks.mixing.ssm_kernel import selective_scan, selective_scan_flops
 from nas.errors import InputError, check_positive
-from nas.masks import PaddingMask, padding_of
+from nas.masks import PaddingMask, hide_padding, padding_of
 
 
 class SelectiveSSM(ResidualBlock):

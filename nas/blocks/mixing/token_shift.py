@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.blocks.base import Composition, ResidualBlock, Role
-from nas.blocks.mixing.short_conv import hide_padding
 from nas.errors import InputError, check_positive
-from nas.masks import PaddingMask, padding_of
+from nas.masks import PaddingMask, hide_padding, padding_of
 
 
 class TokenShift(ResidualBlock):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nas.blocks.positions.kept import kept
 from nas.blocks.positions.scheme import PositionScheme
 from nas.errors import InputError, check_positive
 
@@ -42,19 +43,26 @@ def rotate(*heads: Tensor, theta: float) -> tuple[Tensor, ...]:
 
     Su et al. 2021 (arXiv 2104.09864). Scores of rotated queries and keys depend on their distance
     alone. Difference from the paper: feature i is paired with i + K/2 (as in GPT-NeoX and
-    ModernBERT), not 2i with 2i + 1; the two differ by a fixed order of the features. Nothing is
-    stored, so that no length is the longest.
+    ModernBERT), not 2i with 2i + 1; the two differ by a fixed order of the features. No length is
+    the longest.
 
     Args:
         *heads: tensors [B, H, T, K] of equal T and even K; each keeps its dtype, and is turned in it.
         theta: the base; larger ones turn slower, for longer sequences.
     """
     tokens, head_size = heads[0].shape[-2:]
-    device = heads[0].device
+    cos, sin = kept(_turns, heads[0], tokens, head_size, theta)
+    return tuple(_rotate(x, cos.to(x.dtype), sin.to(x.dtype)) for x in heads)
+
+
+def _turns(
+    tokens: int, head_size: int, theta: float, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines [T, K] of the angles; the first half of the sines is negative."""
     exponents = torch.arange(0, head_size, 2, device=device, dtype=torch.float32) / head_size
     angles = torch.arange(tokens, device=device, dtype=torch.float32)[:, None] * theta**-exponents
     cos, sin = torch.cat([angles, angles], dim=-1).cos(), torch.cat([-angles, angles], dim=-1).sin()
-    return tuple(_rotate(x, cos.to(x.dtype), sin.to(x.dtype)) for x in heads)
+    return cos.to(dtype), sin.to(dtype)
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

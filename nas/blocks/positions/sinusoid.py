@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nas.blocks.positions.kept import kept
 from nas.blocks.positions.scheme import PositionScheme
 
 
@@ -18,7 +19,16 @@ class Sinusoid(PositionScheme):
 
     def add(self, data: Tensor) -> Tensor:
         """Return [B, T, D] with the places added."""
-        return data + sinusoid(data.shape[1], data.shape[2], data.device).to(data.dtype)
+        return data + places_of(data)
+
+
+def places_of(data: Tensor, count: int | None = None) -> Tensor:
+    """Return `sinusoid` for data [B, T, D] in its dtype: [T, D], or of so many places; not to be changed."""
+    return kept(_places, data, data.shape[1] if count is None else count, data.shape[-1])[0]
+
+
+def _places(tokens: int, hidden_size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    return (sinusoid(tokens, hidden_size, device).to(dtype),)
 
 
 def sinusoid(tokens: int, hidden_size: int, device: torch.device) -> Tensor:

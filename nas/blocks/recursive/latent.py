@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.blocks.base import Block, Composition, ResidualBlock, Role
-from nas.blocks.span import ALL_STATES, Span, States
+from nas.blocks.base import Composition, ResidualBlock, Role
+from nas.blocks.span import Span, SpanHolder, States
 from nas.errors import InputError, check_positive
 
 
-class LatentRecursion(ResidualBlock):
+class LatentRecursion(ResidualBlock, SpanHolder):
     """Thinks in a latent ``z``, then updates an answer ``y``, again and again with the same weights.
 
     Tiny Recursive Model (Jolicoeur-Martineau 2025, arXiv 2510.04871): a high cycle is ``low_cycles``
@@ -38,7 +38,6 @@ class LatentRecursion(ResidualBlock):
     """
 
     role: ClassVar[Role] = "recursive"
-    state_kind: ClassVar[str] = ALL_STATES
     inner_layout: ClassVar[Literal["sequence", "parallel"]] = "sequence"
     answer: Tensor
     thought: Tensor
@@ -67,29 +66,13 @@ class LatentRecursion(ResidualBlock):
             self.register_buffer(name, nn.init.trunc_normal_(torch.empty(hidden_size)))
 
     @property
-    def state_kinds(self) -> frozenset[str]:
-        """The kinds of state that the blocks inside read and write."""
-        return self.span.state_kinds
-
-    @property
-    def recursive(self) -> bool:  # type: ignore[override]  # it depends on the blocks inside
-        """Whether the block takes and returns states."""
-        return bool(self.state_kinds)
-
-    @property
-    def inner_blocks(self) -> tuple[Block, ...]:
-        """The blocks inside, in the order of one pass."""
-        return self.span.inner_blocks
-
-    @property
     def num_loops(self) -> int:
         """How often the span runs."""
         return self.high_cycles * (self.low_cycles + 1)
 
     def effective_config(self) -> dict[str, Any]:
-        """Leave out the span, described by `inner_blocks`; name the cycles in force."""
-        config = {**super().effective_config(), "gradient_cycles": self.gradient_cycles}
-        return {key: value for key, value in config.items() if key != "span"}
+        """Name the cycles in force."""
+        return {**super().effective_config(), "gradient_cycles": self.gradient_cycles}
 
     @property
     def label(self) -> str:

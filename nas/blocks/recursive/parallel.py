@@ -43,6 +43,15 @@ class Parallel(SpanBlock):
         self.combine = combine
         self.scale = nn.Parameter(torch.ones(branches, hidden_size)) if combine == "learned" else None
 
+    def start_as_identity(self) -> None:
+        """Let every branch start so.
+
+        Raises:
+            InputError: one cannot.
+        """
+        for block in dict.fromkeys(self.inner_blocks):
+            block.start_as_identity()
+
     @property
     def label(self) -> str:
         """Such as ``parallel(mha,conv)``."""

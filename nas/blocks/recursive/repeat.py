@@ -42,6 +42,17 @@ class Repeat(SpanBlock):
         self.n = n
         self.step_embedding = StepEmbedding(step_embedding, n, hidden_size)
 
+    def start_as_identity(self) -> None:
+        """Let every block of the span start so.
+
+        Raises:
+            InputError: one cannot, or steps are told apart.
+        """
+        if self.config["step_embedding"] != "none":
+            super().start_as_identity()
+        for block in dict.fromkeys(self.inner_blocks):
+            block.start_as_identity()
+
     @property
     def label(self) -> str:
         """Such as ``repeat2(mha,mlp)``."""

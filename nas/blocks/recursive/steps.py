@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from nas.blocks.positions import sinusoid
+from nas.blocks.positions import places_of
 from nas.errors import check_choice
 
 StepEmbeddingKind = Literal["none", "learned", "sinusoid"]
@@ -37,5 +37,5 @@ class StepEmbedding(nn.Module):
         if self.table is not None:
             return data + self.table[step].to(data.dtype)
         if self.steps:
-            return data + sinusoid(self.steps, data.shape[-1], data.device)[step].to(data.dtype)
+            return data + places_of(data, self.steps)[step]
         return data

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from nas.blocks.activations import Activation, ActivationName, get_activation
 from nas.blocks.attention.mha import MultiHeadAttention
 from nas.blocks.base import Block, ResidualBlock, Role
+from nas.blocks.chosen import is_tokenwise, pick
 from nas.blocks.feedforward.mlp import MLP
+from nas.blocks.growth import silence
 from nas.blocks.norms import NormType, make_norm
 from nas.blocks.transformer.parts import mix
 from nas.errors import check_positive, check_probability
@@ -101,6 +103,18 @@ class TransformerLayer(Block):
         keys = key_value_flops(self.attention)
         return keys + share * (attention - keys + feedforward)
 
+    def start_as_identity(self) -> None:
+        """Silence both mixers.
+
+        Raises:
+            InputError: the layer normalises its sums, has no residual, or returns fewer tokens.
+        """
+        adds = self.norm_first and self.query_residual and self.output_range is None
+        last = [mixer.last_weights() for mixer in (self.attention, self.feedforward)] if adds else [[]]
+        if not all(last) or self.recursive:
+            super().start_as_identity()
+        silence(weight for weights in last for weight in weights)
+
     def forward(self, data: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Map ``data`` [B, T, D] to [B, T, D] (or its first ``output_range`` tokens).
 
@@ -113,6 +127,26 @@ class TransformerLayer(Block):
         query, key_value = self._read(data, attention_mask)
         mixed = mix(self.attention, query, rows_of(attention_mask, self.output_range), key_value)
         return self._finish(data, query, mixed, attention_mask)
+
+    def can_choose(self, attention_mask: Any) -> bool:
+        """Return whether `at` applies: the mixers are standard ones, and one norm serves all they read."""
+        attention = self.attention
+        plain = type(self).forward is TransformerLayer.forward and self.output_range is None
+        return (
+            plain
+            and self.key_value_norm
+            and isinstance(attention, MultiHeadAttention)
+            and attention.can_choose(attention_mask)
+            and is_tokenwise(self.feedforward)
+        )
+
+    def at(self, data: Tensor, attention_mask: Tensor | None, chosen: Tensor) -> Tensor:
+        """Return `forward` at chosen tokens [B, m], as [B, m, D]: every key, but no other query is used."""
+        assert isinstance(self.attention, MultiHeadAttention)
+        self.check_inputs(data, attention_mask)
+        query, _ = self._read(data, attention_mask)
+        mixed = self.attention.mix_at(query, attention_mask, chosen)
+        return self._finish(pick(data, chosen), pick(query, chosen), mixed, None)
 
     def _read(self, data: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return what queries, and what keys and values are made of; None: the same."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from nas.blocks.growth import silence
 from nas.blocks.positions.choose import AttentionPosition
 from nas.blocks.transformer.attentions import block_settings, choose_attention
 from nas.blocks.transformer.encoder_block import truncated_normal
@@ -99,6 +100,16 @@ class ReZeroTransformer(TransformerLayer):
     def label(self) -> str:
         """``rezero``, with the attention unless that is multi-head attention of all heads."""
         return "rezero" if self.is_plain else f"rezero({self.attention.label})"
+
+    def start_as_identity(self) -> None:
+        """Set the scales to 0, as they are at first.
+
+        Raises:
+            InputError: the layer normalises its sums, or returns fewer tokens.
+        """
+        if self.config["use_layer_norm"] or self.output_range is not None:
+            super().start_as_identity()
+        silence([self.scales])
 
     def _join(self, data: Tensor, mixed: Tensor) -> Tensor:
         return super()._join(data, self.scales[0].to(mixed.dtype) * mixed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from nas.blocks.base import Block
@@ -29,16 +31,10 @@ def encoder_block(arguments: Arguments, weights: Weights, context: Context) -> n
         arguments.get("num_attention_heads"),
         arguments.get("inner_dim"),
         arguments.activation("inner_activation"),
-        norm_first=arguments.get("norm_first", False),
-        norm_epsilon=arguments.get("norm_epsilon", 1e-12),
         use_rms_norm=arguments.get("use_rms_norm", False),
-        output_dropout=arguments.get("output_dropout", 0.0),
-        attention_dropout=arguments.get("attention_dropout", 0.0),
-        use_bias=arguments.get("use_bias", True),
         key_dim=max(key_dim, value_dim),
-        inner_dropout=arguments.get("inner_dropout", 0.0),
-        output_range=arguments.get("output_range", None) or None,
         use_query_residual=arguments.get("use_query_residual", True),
+        **layer_settings(arguments),
         **attention.settings,
     )
     attention.fill(block.attention)
@@ -56,6 +52,19 @@ def transformer(arguments: Arguments, weights: Weights, context: Context) -> nn.
         inner_dropout="intermediate_dropout",
     )
     return encoder_block(arguments, weights, context)
+
+
+def layer_settings(arguments: Arguments) -> dict[str, Any]:
+    """Return what the layers there name alike: biases, norms, dropouts and the range of the output."""
+    return {
+        "use_bias": arguments.get("use_bias", True),
+        "norm_first": arguments.get("norm_first", False),
+        "norm_epsilon": arguments.get("norm_epsilon", 1e-12),
+        "output_dropout": arguments.get("output_dropout", 0.0),
+        "attention_dropout": arguments.get("attention_dropout", 0.0),
+        "inner_dropout": arguments.get("inner_dropout", 0.0),
+        "output_range": arguments.get("output_range", None) or None,
+    }
 
 
 def fill_layer(block: TransformerLayer, weights: Weights) -> None:

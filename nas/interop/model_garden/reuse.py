@@ -9,7 +9,7 @@ from nas.blocks.base import Block
 from nas.blocks.transformer.reuse_transformer import ReuseTransformer
 from nas.interop.model_garden.arguments import Arguments
 from nas.interop.model_garden.context import Context, Translator
-from nas.interop.model_garden.encoder_block import fill_layer
+from nas.interop.model_garden.encoder_block import fill_layer, layer_settings
 from nas.interop.model_garden.weights import State, Weights, stack
 
 
@@ -31,13 +31,7 @@ def reuse_transformer(arguments: Arguments, weights: Weights, context: Context) 
         use_relative_pe=arguments.get("use_relative_pe", False),
         pe_max_seq_length=arguments.get("pe_max_seq_length", 512),
         head_size=arguments.get("head_size", None),
-        use_bias=arguments.get("use_bias", True),
-        norm_first=arguments.get("norm_first", False),
-        norm_epsilon=arguments.get("norm_epsilon", 1e-12),
-        output_dropout=arguments.get("output_dropout", 0.0),
-        attention_dropout=arguments.get("attention_dropout", 0.0),
-        inner_dropout=arguments.get("inner_dropout", 0.0),
-        output_range=arguments.get("output_range", None) or None,
+        **layer_settings(arguments),
     )
     fill_reuse_attention(block.attention, weights.below("attention_layer"))
     fill_layer(block, weights)

@@ -12,7 +12,7 @@ from nas.errors import InputError
 from nas.interop.model_garden.arguments import Arguments
 from nas.interop.model_garden.attention import by_itself
 from nas.interop.model_garden.context import Context, Translator
-from nas.interop.model_garden.encoder_block import fill_layer
+from nas.interop.model_garden.encoder_block import fill_layer, layer_settings
 from nas.interop.model_garden.weights import State, Weights, stack
 
 
@@ -47,13 +47,7 @@ def roformer_block(arguments: Arguments, weights: Weights, context: Context) -> 
         arguments.get("inner_dim"),
         arguments.activation("inner_activation"),
         position="rope",
-        use_bias=arguments.get("use_bias", True),
-        norm_first=arguments.get("norm_first", False),
-        norm_epsilon=arguments.get("norm_epsilon", 1e-12),
-        output_dropout=arguments.get("output_dropout", 0.0),
-        attention_dropout=arguments.get("attention_dropout", 0.0),
-        inner_dropout=arguments.get("inner_dropout", 0.0),
-        output_range=arguments.get("output_range", None) or None,
+        **layer_settings(arguments),
     )
     fill_turned_attention(block.attention, weights.below("attention_layer"))
     fill_layer(block, weights)

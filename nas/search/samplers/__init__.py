@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from nas.search.samplers.evolution import RegularizedEvolution
+from nas.search.samplers.grid import Grid
 from nas.search.samplers.local_search import LocalSearch
 from nas.search.samplers.nsga2 import NSGA2
 from nas.search.samplers.random import Random
 from nas.search.samplers.surrogate import Surrogate
 from nas.search.samplers.tpe import TPE
 
-__all__ = ["NSGA2", "TPE", "LocalSearch", "Random", "RegularizedEvolution", "Surrogate", "auto"]
+__all__ = ["NSGA2", "TPE", "Grid", "LocalSearch", "Random", "RegularizedEvolution", "Surrogate", "auto"]
 
 
 def auto(seed: int | None = None) -> Surrogate:

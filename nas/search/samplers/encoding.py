@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,16 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from nas.search.samplers.structure import Structure
+
+if TYPE_CHECKING:
+    from nas.search.samplers.presence import Presence
+
 Array = npt.NDArray[np.float64]
 
-_NEAR = 0.2
-"""The distance, as a share of its range, at which two values of a number are half alike."""
+
+_REACHES = np.array([0.01, 0.05, 0.2])
+"""How far a number moves in one edit, as shares of its range."""
 
 
 class Encoding:
@@ -29,19 +35,26 @@ class Encoding:
 
     Args:
         space: name to Optuna's distribution, for N parameters.
+        structure: what is known of the space beyond them.
     """
 
-    def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
+    def __init__(self, space: Mapping[str, BaseDistribution], structure: Structure | None = None) -> None:
         self.space = dict(space)
+        self.structure = structure
         self.names = list(space)
+        self.column = {name: i for i, name in enumerate(self.names)}
         self.choices = np.array([_choices(d) for d in space.values()], dtype=np.int64)
         self.is_categorical = np.array([isinstance(d, CategoricalDistribution) for d in space.values()], bool)
+        self.categorical = np.flatnonzero(self.is_categorical)
+        self.numeric = np.flatnonzero(~self.is_categorical)
         self.lists = _lists(space)
-
-    @property
-    def size(self) -> float:
-        """The number of configurations; infinite if a number is continuous."""
-        return math.inf if (self.choices == 0).any() else math.prod(int(n) for n in self.choices)
+        self.places = {i: p for i, d in enumerate(space.values()) if (p := _places(d)) is not None}
+        """Of each categorical parameter whose choices are numbers: the places of its choices, from 0 to 1."""
+        self.measured = np.array([*self.numeric, *self.places], dtype=np.int64)
+        self._log_integers = {
+            i: _bounds(d) for i, d in enumerate(space.values()) if isinstance(d, IntDistribution) and d.log
+        }
+        self.presence: Presence | None = None
 
     def encode(self, params: Mapping[str, Any]) -> Array:
         """Return the row [N] of a trial's parameters; unknown values count as not asked for."""
@@ -60,88 +73,128 @@ class Encoding:
         }
 
     def random(self, rng: np.random.Generator, count: int) -> Array:
-        """Return independent uniform rows [count, N]."""
-        rows = rng.random((count, len(self.names)))
-        return self._snap(rows)
+        """Return independent rows [count, N]: uniform, or as likely as the structure's weights say."""
+        return self.settled(self.uniform(rng, count), rng)
 
-    def spread(self, rng: np.random.Generator, count: int) -> Array:
-        """Return rows [count, N] in which every value of a parameter comes equally often.
+    def uniform(self, rng: np.random.Generator, count: int) -> Array:
+        """Return independent rows [count, N] with a value for every parameter, weighted where weights are."""
+        rows = self._snap(rng.random((count, len(self.names))))
+        for name, weights in self.structure.weights.items() if self.structure else ():
+            if name in self.column:
+                rows[:, self.column[name]] = rng.choice(len(weights), count, p=np.array(weights))
+        return rows
 
-        A Latin hypercube (McKay et al. 1979): the first trials tell the most about each parameter.
+    def filled(self, row: Array, rng: np.random.Generator) -> Array:
+        """Return a row [N] with a value for each parameter that may be asked for.
+
+        Without a structure that is every one: what an edited configuration asks for is not known.
         """
-        strata = np.stack([rng.permutation(count) for _ in self.names], axis=1)
-        return self._snap((strata + rng.random(strata.shape)) / count)
+        if self.structure is not None or not np.isnan(row).any():
+            return row
+        filled: Array = np.where(np.isnan(row), self.uniform(rng, 1)[0], row)
+        return filled
+
+    def steps(self, name: str) -> Array:
+        """Return the values in a row that a parameter with finitely many has, in their order."""
+        i = self.column[name]
+        count = int(self.choices[i])
+        return np.linspace(0.0, count - 1 if self.is_categorical[i] else 1.0, count)
+
+    def allowed(self, row: Array) -> bool:
+        """Return whether a row [N] would be trained, as far as is known."""
+        return self.structure is None or self.structure.allowed(self.decode(row))
+
+    def numbers(self, name: str, distribution: BaseDistribution, rows: Array) -> Array:
+        """Return the numbers [n] that a parameter has in rows [n, N]; NaN where it is not asked for."""
+        if name not in self.column:  # it has one value only
+            return np.full(len(rows), float(_decode(distribution, 0.0)))
+        values = rows[:, self.column[name]]
+        if isinstance(distribution, CategoricalDistribution):
+            table = np.array(distribution.choices, dtype=np.float64)
+            return np.where(np.isnan(values), np.nan, table[np.nan_to_num(values).astype(np.int64)])
+        assert isinstance(distribution, IntDistribution | FloatDistribution)
+        low, high = _bounds(distribution)
+        placed = low + values * (high - low)
+        if distribution.log:
+            placed = np.exp(placed)
+        elif distribution.step is not None:
+            step = distribution.step
+            placed = distribution.low + np.round((placed - distribution.low) / step) * step
+        return np.round(placed) if isinstance(distribution, IntDistribution) else placed
 
     def neighbours(self, row: Array, rng: np.random.Generator) -> Array:
-        """Return every row one edit away, [M, N]: all other choices, or two near and one far number."""
+        """Return every row one edit away, [M, N]: all other choices, or some near and one far number.
+
+        With a structure, edits of whole lists are among them.
+        """
+        settled = self.settled(self.edits(row, rng), rng)
+        same = (settled == row) | (np.isnan(settled) & np.isnan(row))
+        kept: Array = settled[~same.all(axis=1)]
+        return kept
+
+    def edits(self, row: Array, rng: np.random.Generator) -> Array:
+        """Return the neighbours of a row before they are settled: it takes as long for many as for one."""
         found = []
         for i in range(len(self.names)):
             values = self._other_values(i, row[i], rng)
             edited = np.repeat(row[None], len(values), axis=0)
             edited[:, i] = values
             found.append(edited)
+        if self.structure is not None:
+            found.append(self.structure.edits(self, row, rng))
         return np.concatenate(found) if found else row[None][:0]
 
-    def alike(self, left: Array, right: Array) -> Array:
-        """Return how alike rows [A, N] and [B, N] are, averaged over the parameters: [A, B], 0 to 1.
+    def settled(self, rows: Array, rng: np.random.Generator) -> Array:
+        """Return rows [n, N] with NaN where a parameter would not be asked for, as far as is known."""
+        if self.structure is not None:
+            return self.structure.settle(self, rows, rng)
+        return self.presence.settle(rows, self.uniform(rng, len(rows))) if self.presence else rows
 
-        Two choices are alike or not, numbers by their distance. What is not asked for is alike only to
-        what is not asked for either.
-        """
-        shared: Array = self._one_hot(left) @ self._one_hot(right).T
-        for i in np.flatnonzero(~self.is_categorical):
-            a, b = left[:, None, i], right[None, :, i]
-            shared = shared + np.nan_to_num(np.exp2(-(((a - b) / _NEAR) ** 2)))
-            shared = shared + (np.isnan(a) & np.isnan(b))
-        return shared / len(self.names)
-
-    def alike_counts(self, left: Array, right: Array) -> Array:
-        """Return how alike rows [A, N] and [B, N] are in how often they make each choice: [A, B], 0 to 1.
-
-        Parameters with the same choices are the places of one list; where a choice stands in it does
-        not matter here. Without such lists all rows are equal.
-        """
-        a, b = self._counts(left), self._counts(right)
-        shared = np.minimum(a[:, None], b[None]).sum(axis=-1)
-        return shared / len(self.lists) if self.lists else np.ones(shared.shape)
-
-    def _counts(self, rows: Array) -> Array:
-        """Return the share of each choice in each list, [A, choices of all lists]."""
-        shares = [
-            (rows[:, places, None] == np.arange(self.choices[places[0]])).mean(axis=1)
-            for places in self.lists
-        ]
-        return np.concatenate(shares, axis=1) if shares else np.zeros((len(rows), 0))
-
-    def _one_hot(self, rows: Array) -> Array:
-        """Return a 1 for each choice that was made, [A, all choices]; the last of each: not asked for."""
-        kept = np.flatnonzero(self.is_categorical)
-        starts = np.cumsum([0, *(self.choices[kept] + 1)])
-        out = np.zeros((len(rows), int(starts[-1])))
-        for start, i in zip(starts[:-1], kept, strict=True):
-            chosen = np.nan_to_num(rows[:, i], nan=float(self.choices[i])).astype(np.int64)
-            out[np.arange(len(rows)), start + chosen] = 1.0
-        return out
+    def nearby(self, row: Array, rng: np.random.Generator, count: int) -> Array:
+        """Return rows [count, N], not settled, in which all numbers of a row moved at once."""
+        reach = 10 ** rng.uniform(-2.5, -0.5, (count, 1))
+        moved = np.repeat(row[None], count, axis=0)
+        moved[:, self.numeric] += reach * rng.normal(size=(count, len(self.numeric)))
+        return self._on_grid(moved)
 
     def _snap(self, unit: Array) -> Array:
         """Map uniform numbers in [0, 1) to values that the parameters have."""
-        grid = self.choices > 0
-        index = np.floor(unit * self.choices)
         steps = np.maximum(self.choices - 1, 1)
-        return np.where(self.is_categorical, index, np.where(grid, index / steps, unit))
+        index = np.floor(unit * self.choices)
+        evenly = np.where(self.choices > 0, index / steps, unit)
+        return self._on_grid(np.where(self.is_categorical, index, evenly))
+
+    def _on_grid(self, rows: Array) -> Array:
+        """Move numbers in rows [n, N] to the nearest ones that their parameters have."""
+        for i in self.numeric.tolist():
+            rows[:, i] = self._nearest(i, rows[:, i])
+        return rows
+
+    def _nearest(self, i: int, places: Array) -> Array:
+        """Return the nearest places [n] to some that a number has."""
+        places = places.clip(0, 1)
+        if self.choices[i] > 0:
+            steps = max(int(self.choices[i]) - 1, 1)
+            return np.asarray(np.round(places * steps) / steps)
+        if i in self._log_integers:
+            low, high = self._log_integers[i]
+            return np.asarray((np.log(np.round(np.exp(low + places * (high - low)))) - low) / (high - low))
+        return places
 
     def _other_values(self, i: int, value: float, rng: np.random.Generator) -> Array:
         if self.is_categorical[i]:
             return np.array([c for c in range(self.choices[i]) if c != value], dtype=np.float64)
         here = 0.5 if math.isnan(value) else value
-        moved = np.array([here + rng.normal() * 0.05, here + rng.normal() * 0.2, rng.random()])
+        moved = [*(here + rng.normal(size=3) * _REACHES), rng.random()]
         if self.choices[i] > 0:
-            steps = max(int(self.choices[i]) - 1, 1)
-            moved = (
-                np.unique([*np.round(moved.clip(0, 1) * steps), here * steps - 1, here * steps + 1]) / steps
-            )
-        moved = moved.clip(0, 1)
-        return moved[np.abs(moved - here) > 1e-9]
+            step = 1 / max(int(self.choices[i]) - 1, 1)
+            moved += [here - step, here + step]
+        elif i in self._log_integers:
+            low, high = self._log_integers[i]
+            number = math.exp(low + here * (high - low))
+            moved += [(math.log(max(number + step, 1.0)) - low) / (high - low) for step in (-1, 1)]
+        found = np.unique(self._nearest(i, np.array(moved)))
+        return found[np.abs(found - here) > 1e-9]
 
 
 def _lists(space: Mapping[str, BaseDistribution]) -> list[list[int]]:
@@ -153,11 +206,22 @@ def _lists(space: Mapping[str, BaseDistribution]) -> list[list[int]]:
     return [found for found in places.values() if len(found) > 1]
 
 
+def _places(distribution: BaseDistribution) -> Array | None:
+    """Return where each choice stands in their order, from 0 to 1; None: they are no numbers, or only two."""
+    if not isinstance(distribution, CategoricalDistribution) or len(distribution.choices) < 3:
+        return None
+    numbers = [c for c in distribution.choices if isinstance(c, int | float) and not isinstance(c, bool)]
+    if len(numbers) < len(distribution.choices):
+        return None
+    return np.asarray(np.argsort(np.argsort(numbers)) / (len(numbers) - 1))
+
+
 def _choices(distribution: BaseDistribution) -> int:
-    """Return how many values there are; 0: a continuous number."""
+    """Return how many values there are; 0: they are not evenly spaced on the parameter's scale."""
     if isinstance(distribution, CategoricalDistribution):
         return len(distribution.choices)
-    if isinstance(distribution, IntDistribution | FloatDistribution) and distribution.step is not None:
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    if distribution.step is not None and not distribution.log:
         return round((distribution.high - distribution.low) / distribution.step) + 1
     return 0
 

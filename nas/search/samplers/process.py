@@ -2,121 +2,108 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
 
 from nas.search.samplers.encoding import Array, Encoding
+from nas.search.samplers.features import Features
+from nas.search.samplers.kernel import Kernel, Layout
+from nas.search.samplers.likeness import Likeness
 
-SHARPNESS = (1.0, 2.0, 4.0, 8.0)
-"""How fast values of configurations differ with the share of parameters in which they differ."""
-ADDITIVE = (0.0, 0.5, 0.9)
-"""How much of the variance each parameter contributes by itself."""
-NOISE = (1e-3, 0.05, 0.3)
-"""How much of the variance is chance."""
+_RATE, _INERTIA, _MEMORY = 0.15, 0.8, 0.95
 
 
-COUNTS = (0.0, 0.4)
-"""How much of the variance comes from how often each choice is made, wherever it stands."""
+class Belief:
+    """The settings of a kernel, and the way by which they came there: Adam goes on where it was.
 
+    Args:
+        encoding: of the rows that are to be compared.
+    """
 
-class Likeness(NamedTuple):
-    """How alike rows are: place by place, and in their counts; both [A, B], 0 to 1."""
+    def __init__(self, encoding: Encoding) -> None:
+        self.of = encoding
+        self.layout = Layout.of(encoding)
+        self.settings = self.layout.expected
+        self._first, self._second = np.zeros(len(self.settings)), np.zeros(len(self.settings))
+        self._steps = 0
 
-    places: Array
-    counts: Array
-
-    @classmethod
-    def between(cls, encoding: Encoding, left: Array, right: Array) -> Likeness:
-        """Compare rows [A, N] and [B, N]."""
-        return cls(encoding.alike(left, right), encoding.alike_counts(left, right))
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """Covariance from likeness: additive and sharp in the places, and sharp in the counts."""
-
-    sharpness: float
-    additive: float
-    counts: float
-    noise: float
-
-    def of(self, alike: Likeness) -> Array:
-        """Return the covariances [A, B]; 1 for equal rows."""
-        sharp = np.exp(-self.sharpness * (1 - alike.places))
-        placed = self.additive * alike.places + (1 - self.additive) * sharp
-        if self.counts == 0:
-            return placed
-        return (1 - self.counts) * placed + self.counts * np.exp(-2 * (1 - alike.counts))
-
-
-KERNELS = tuple(Kernel(*settings) for settings in itertools.product(SHARPNESS, ADDITIVE, COUNTS, NOISE))
+    def climb(self, gradient: Array) -> None:
+        """Take a step up (Kingma & Ba 2014, arXiv 1412.6980)."""
+        self._steps += 1
+        self._first += (1 - _INERTIA) * (gradient - self._first)
+        self._second += (1 - _MEMORY) * (gradient**2 - self._second)
+        first = self._first / (1 - _INERTIA**self._steps)
+        second = self._second / (1 - _MEMORY**self._steps)
+        self.settings = self.settings + _RATE * first / (np.sqrt(second) + 1e-3)
 
 
 class Process:
-    """Values with uncertainty, averaged over the kernels that explain the observations best.
+    """Values with uncertainty, by the settings that explain the observations best and are likely before them.
 
     Args:
-        encoding: of the rows.
         rows: observed, [n, N].
         values: of them [n], of mean about 0 and deviation about 1.
-        kernels: what is compared; those of an earlier process save time.
-        keep: how many kernels are averaged.
+        belief: from what is believed of the kernel, so many ``steps`` are climbed; it is changed.
     """
 
-    def __init__(
-        self,
-        encoding: Encoding,
-        rows: Array,
-        values: Array,
-        kernels: Sequence[Kernel] = KERNELS,
-        keep: int = 4,
-    ) -> None:
-        self._encoding, self._rows = encoding, rows
-        alike = Likeness.between(encoding, rows, rows)
-        fits = sorted((_fit(kernel, alike, values) for kernel in kernels), key=lambda fit: -fit.evidence)
-        self._fits = fits[:keep]
-        weights = np.exp([fit.evidence - fits[0].evidence for fit in self._fits])
-        self._weights = weights / weights.sum()
+    def __init__(self, rows: Features, values: Array, belief: Belief, steps: int) -> None:
+        self._rows, self._values, self._layout = rows, values, belief.layout
+        likeness = Likeness(rows, rows)
+        for _ in range(steps):
+            belief.climb(self.slope(likeness, belief.settings))
+        self._kernel = Kernel(belief.layout, belief.settings)
+        covariance = self._kernel.covariance(likeness)
+        self._fit = _fit(covariance, self._kernel.noise, values)
+        self.expected = covariance @ self._fit.solved
+        """What the process expects of the observed rows [n], without their noise."""
 
-    @property
-    def kernels(self) -> list[Kernel]:
-        """Those that are averaged, the best first."""
-        return [fit.kernel for fit in self._fits]
+    def evidence(self, likeness: Likeness, settings: Array) -> float:
+        """Return the logarithm of the probability of values and settings, but for a constant."""
+        kernel = Kernel(self._layout, settings)
+        fit = _fit(kernel.covariance(likeness), kernel.noise, self._values)
+        unlikely = (((settings - self._layout.expected) / self._layout.deviation) ** 2).sum()
+        return float(
+            -0.5 * len(self._values) * np.log(fit.scale) + np.log(np.diag(fit.whitening)).sum() - unlikely / 2
+        )
+
+    def slope(self, likeness: Likeness, settings: Array) -> Array:
+        """Return the derivative of `evidence` by the settings."""
+        kernel = Kernel(self._layout, settings)
+        terms = kernel.terms(likeness)
+        fit = _fit(kernel.total(terms), kernel.noise, self._values)
+        weight = 0.5 * (np.outer(fit.solved, fit.solved) / fit.scale - fit.whitening.T @ fit.whitening)
+        pull = (settings - self._layout.expected) / self._layout.deviation**2
+        return kernel.gradient(likeness, terms, weight) - pull
 
     def predict(self, rows: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation [m] of the values of rows [m, N]."""
-        alike = Likeness.between(self._encoding, rows, self._rows)
-        mean, square = np.zeros(len(rows)), np.zeros(len(rows))
-        for weight, fit in zip(self._weights, self._fits, strict=True):
-            cross = fit.kernel.of(alike)
-            expected = cross @ fit.solved
-            variance = np.maximum(1.0 - ((cross @ fit.whitening.T) ** 2).sum(-1), 0.0)
-            mean += weight * expected
-            square += weight * (fit.scale * variance + expected**2)
-        return mean, np.sqrt(np.maximum(square - mean**2, 1e-12))
+        """Return mean and standard deviation [m] of the values of rows [m, N], without their noise."""
+        cross = self._kernel.covariance(Likeness(Features(self._rows.encoding, rows), self._rows))
+        variance = np.maximum(1.0 - ((cross @ self._fit.whitening.T) ** 2).sum(axis=1), 1e-12)
+        return cross @ self._fit.solved, np.sqrt(self._fit.scale * variance)
 
 
 class _Fit(NamedTuple):
-    """One kernel's evidence, and what predicting with it needs."""
+    """What predicting needs: the scale of the covariance, and the values and the rows made independent."""
 
-    kernel: Kernel
-    evidence: float
     scale: float
     solved: Array
     whitening: Array
 
 
-def _fit(kernel: Kernel, alike: Likeness, values: Array) -> _Fit:
-    count = len(values)
-    covariance = kernel.of(alike) + (kernel.noise + 1e-8) * np.eye(count)
-    factor = np.linalg.cholesky(covariance)
-    whitening = np.linalg.inv(factor)
+def _fit(covariance: Array, noise: float, values: Array) -> _Fit:
+    whitening = np.asarray(np.linalg.inv(_root(covariance, noise)), dtype=np.float64)
     white = whitening @ values
     # The variance is the one that explains the values best, so that only shapes are compared.
-    scale = max(float(white @ white) / count, 1e-12)
-    evidence = -0.5 * count * np.log(scale) - np.log(np.diag(factor)).sum()
-    return _Fit(kernel, float(evidence), scale, whitening.T @ white, whitening)
+    scale = max(float(white @ white) / len(values), 1e-9)
+    return _Fit(scale, whitening.T @ white, whitening)
+
+
+def _root(covariance: Array, noise: float) -> Array:
+    """Return the lower triangular root; where rounding leaves none, with a little more noise."""
+    ones = np.eye(len(covariance))
+    for more in (1e-8, 1e-5, 1e-2):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            return np.asarray(np.linalg.cholesky(covariance + (noise + more) * ones), dtype=np.float64)
+    return np.asarray(np.linalg.cholesky(covariance + ones), dtype=np.float64)

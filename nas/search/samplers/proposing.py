@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,11 @@ from optuna.trial import FrozenTrial
 
 from nas.search.samplers.encoding import Array, Encoding
 from nas.search.samplers.history import History, Reader, key
+from nas.search.samplers.structure import Structure
+from nas.search.samplers.turn import Turn
+
+_CHECKED = 500
+"""After so many candidates that are not allowed, a proposal is left to chance."""
 
 
 class ProposingSampler(optuna.samplers.BaseSampler):
@@ -29,7 +34,11 @@ class ProposingSampler(optuna.samplers.BaseSampler):
         self._rng = np.random.default_rng(seed)
         self._independent = optuna.samplers.RandomSampler(seed)
         self._reader = Reader()
-        self._known: tuple[Encoding, History] | None = None
+        self._turn = Turn()
+
+    def guide(self, structure: Structure) -> None:
+        """Tell the sampler what is known of the space beyond the distributions of past trials."""
+        self._reader = Reader(structure)
 
     def propose(self, encoding: Encoding, history: History) -> Array:
         """Return a row [N] to try next; `fresh` gives a random one that was not tried."""
@@ -38,15 +47,25 @@ class ProposingSampler(optuna.samplers.BaseSampler):
     def fresh(self, encoding: Encoding, history: History, candidates: Array | None = None) -> Array:
         """Return the first of ``candidates`` [M, N] that was never asked for, or else a random row.
 
-        If all configurations were asked for, any may come again.
+        What a structure does not allow is passed by. If nothing else is found, any may come again.
         """
-        asked = history.asked
-        for row in candidates if candidates is not None else ():
-            if key(row) not in asked:
-                chosen: Array = row
-                return chosen
-        drawn = encoding.random(self._rng, 100)
-        return next((row for row in drawn if key(row) not in asked), drawn[0])
+        checked = 0
+        for candidate in self._candidates(encoding, candidates):
+            row = encoding.filled(candidate, self._rng)
+            if key(row) in history.asked or (encoding.structure is None and history.repeats(row)):
+                continue
+            if encoding.allowed(row):
+                return row
+            checked += 1
+            if checked == _CHECKED:
+                break
+        last: Array = encoding.random(self._rng, 1)[0]
+        return last
+
+    def _candidates(self, encoding: Encoding, given: Array | None) -> Iterator[Array]:
+        yield from given if given is not None else ()
+        for _ in range(1 if encoding.structure is None else 5):
+            yield from encoding.random(self._rng, 100)
 
     def reseed_rng(self) -> None:
         """Take another random stream: Optuna calls it in parallel workers."""
@@ -57,17 +76,20 @@ class ProposingSampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return every parameter that was seen and has more than one value."""
-        self._known = self._reader.read(study, without=trial.number)
-        return dict(self._known[0].space)
+        with self._turn:
+            return dict(self._reader.encoding(study, without=trial.number).space)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return the parameters of a proposal."""
-        if not search_space or self._known is None:
+        if not search_space:
             return {}
-        encoding, history = self._known
-        return encoding.decode(self.propose(encoding, history))
+        with self._turn:  # another thread may have asked since: what it proposed runs
+            encoding, history = self._reader.read(study, without=trial.number)
+            row = self.propose(encoding, history)
+            self._reader.propose(trial.number, row)
+            return encoding.decode(row)
 
     def sample_independent(
         self,

@@ -11,23 +11,38 @@ from threadpoolctl import ThreadpoolController
 
 from nas.errors import check_positive
 from nas.search.samplers.encoding import Array, Encoding
-from nas.search.samplers.history import History, key
-from nas.search.samplers.process import KERNELS, Kernel, Process
+from nas.search.samplers.features import Features
+from nas.search.samplers.history import History
+from nas.search.samplers.likeness import Likeness
+from nas.search.samplers.process import Belief, Process
 from nas.search.samplers.proposing import ProposingSampler
 
-_MOST = 200
+_MOST = 120
 """More observations than these would cost more time than they tell: the best and the latest are kept."""
+_CLIMBERS, _STEPS = 3, 6
+"""From so many candidates improvement is climbed, by so many edits."""
+_PATIENCE, _CHANCE = 12, 1 / 3
+"""When nothing better came for so many trials, so large a share of proposals is left to chance.
+
+The best of a few random rows by the model did not help on deceptive landscapes: it is what misleads there.
+"""
+_BETTER = 0.02
+"""By so many deviations of all values a trial is better, or makes no difference."""
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 
 class Surrogate(ProposingSampler):
-    """Expected improvement under a Gaussian process whose kernel fits lists of choices.
+    """Expected improvement under a Gaussian process whose kernel learns how choices act together.
 
     Close to BANANAS (White et al. 2019, arXiv 1910.11858) and CoCaBO (Ru et al. 2020, arXiv
-    1906.08878). Differences: kernels from purely additive to sharp are averaged by their evidence;
-    expected improvement is climbed in single edits from the best trials and from random ones;
-    trials that run elsewhere are believed to come out as expected (Ginsbourger et al. 2010), so
-    that several workers do not crowd. The first trials spread evenly over every choice.
+    1906.08878). Differences: how relevant each parameter is, and how much of the variance comes from
+    single parameters, pairs, all at once, or the contents of lists wherever they stand, is climbed by
+    the gradient of the evidence, a few steps with each proposal (`Process`); improvement is measured
+    from what the process expects of the best trial, not from its noisy value; it is climbed in single
+    edits from the best trials and from random ones; trials that run elsewhere are believed to come out
+    as expected (Ginsbourger et al. 2010), so that several workers do not crowd. The first trials spread
+    evenly over every choice. When nothing better was found for a while, some proposals are random: what
+    the model makes of a deceptive landscape may lead away from its best.
 
     Args:
         n_startup_trials: evenly spread trials before the model is asked.
@@ -38,12 +53,11 @@ class Surrogate(ProposingSampler):
         InputError: a number is not positive.
     """
 
-    def __init__(self, n_startup_trials: int = 8, n_candidates: int = 100, seed: int | None = None) -> None:
+    def __init__(self, n_startup_trials: int = 4, n_candidates: int = 100, seed: int | None = None) -> None:
         super().__init__(seed)
         check_positive(n_startup_trials=n_startup_trials, n_candidates=n_candidates)
         self.n_startup_trials, self.n_candidates = n_startup_trials, n_candidates
-        self._kernels: list[Kernel] = []
-        self._compared_at = 0
+        self._belief: Belief | None = None
 
     def propose(self, encoding: Encoding, history: History) -> Array:
         """Return the row with the highest expected improvement that was not tried."""
@@ -56,54 +70,65 @@ class Surrogate(ProposingSampler):
         scores = history.scores(self._rng)
         kept = _telling(scores)
         rows, scores = history.rows[kept], scores[kept]
-        model = self._model(encoding, rows, scores, len(history.rows))
+        belief, steps = self._believed(encoding, len(rows))
+        model = Process(Features(encoding, rows), scores, belief, steps)
+        best = float(model.expected.min())
+        level = kept[np.flatnonzero(model.expected <= best + _BETTER)[0]]  # reached by this trial
+        if len(history.rows) - level > _PATIENCE and self._rng.random() < _CHANCE:
+            return self.fresh(encoding, history)
         if len(history.pending):
             believed, _ = model.predict(history.pending)
-            rows, seen = np.concatenate([rows, history.pending]), np.concatenate([scores, believed])
-            model = Process(encoding, rows, seen, model.kernels)
-        best = float(scores.min())
+            every = np.concatenate([rows, history.pending])
+            model = Process(Features(encoding, every), np.concatenate([scores, believed]), belief, steps=0)
         return self._climb(encoding, history, model, rows[np.argsort(scores)[:5]], best)
+
+    def _believed(self, encoding: Encoding, count: int) -> tuple[Belief, int]:
+        """Return what is believed of the kernel, and by how many steps it is to be improved now."""
+        if self._belief is None or self._belief.of is not encoding:
+            self._belief = Belief(encoding)
+            return self._belief, 25
+        return self._belief, min(max(200 // count, 1), 4)  # a step takes longer, and teaches less
 
     def _spread(self, encoding: Encoding, history: History) -> Array:
         """Return the row that is least like all that were tried."""
         drawn = encoding.random(self._rng, 64)
-        tried = np.concatenate([history.rows, history.pending])
-        crowded = np.exp(4 * encoding.alike(drawn, tried)).sum(axis=1)
+        tried = Features(encoding, np.concatenate([history.rows, history.pending]))
+        even = np.full(len(encoding.names), 1.0 / len(encoding.names))
+        crowded = np.exp(4 * Likeness(Features(encoding, drawn), tried).alike(even)).sum(axis=1)
         return self.fresh(encoding, history, drawn[np.argsort(crowded)])
-
-    def _model(self, encoding: Encoding, rows: Array, scores: Array, count: int) -> Process:
-        """Fit the process; its kernels are compared anew when there is a tenth more to compare by."""
-        if not self._kernels or count > 1.1 * self._compared_at or count < self._compared_at:
-            model = Process(encoding, rows, scores, KERNELS)
-            self._kernels, self._compared_at = model.kernels, count
-            return model
-        return Process(encoding, rows, scores, self._kernels)
 
     def _climb(
         self, encoding: Encoding, history: History, model: Process, elite: Array, best: float
     ) -> Array:
         """Return the best of random rows, the neighbours of good ones, and what climbing from those finds."""
-        near = [encoding.neighbours(row, self._rng) for row in elite]
-        found = np.concatenate([encoding.random(self._rng, self.n_candidates), *near])
-        gains = _improvement(model, found, best)
-        asked = history.asked
-        chosen: Array | None = None
-        most = -math.inf
-        for start in np.argsort(-gains)[:3]:
-            row, gain = found[start], gains[start]
-            if key(row) not in asked and gain > most:
-                chosen, most = row, gain
-            for _ in range(8):
-                around = encoding.neighbours(row, self._rng)
-                values = _improvement(model, around, best)
-                order = np.argsort(-values)
-                fresh = next((i for i in order if key(around[i]) not in asked), None)
-                if fresh is not None and values[fresh] > most:
-                    chosen, most = around[fresh], values[fresh]
-                if values[order[0]] <= gain:
-                    break
-                row, gain = around[order[0]], values[order[0]]
-        return self.fresh(encoding, history, found[np.argsort(-gains)] if chosen is None else chosen[None])
+        drawn = encoding.random(self._rng, self.n_candidates)
+        seen = [np.concatenate([drawn, *self._around(encoding, elite, 20)])]
+        gains = [_improvement(model, seen[0], best)]
+        starts = np.argsort(-gains[0])[:_CLIMBERS]
+        rows, reached = seen[0][starts], gains[0][starts]
+        for _ in range(_STEPS):
+            around = self._around(encoding, rows, 10)
+            seen.append(np.concatenate(around))
+            gains.append(_improvement(model, seen[-1], best))
+            ends = np.cumsum([len(found) for found in around])
+            split = np.split(gains[-1], ends[:-1])
+            tops = [int(np.argmax(values)) for values in split]
+            better = [v[t] > r for v, t, r in zip(split, tops, reached, strict=True)]
+            if not any(better):
+                break
+            rows = np.array([found[t] for found, t, b in zip(around, tops, better, strict=True) if b])
+            reached = np.array([v[t] for v, t, b in zip(split, tops, better, strict=True) if b])
+        order = np.argsort(-np.concatenate(gains), kind="stable")
+        return self.fresh(encoding, history, np.concatenate(seen)[order])
+
+    def _around(self, encoding: Encoding, rows: Array, nearby: int) -> list[Array]:
+        """Return the neighbours [M, N] of each row, and rows whose numbers differ a little in all places."""
+        raw = [encoding.edits(row, self._rng) for row in rows]
+        if len(encoding.numeric):
+            moved = [encoding.nearby(row, self._rng, nearby) for row in rows]
+            raw = [np.concatenate(pair) for pair in zip(raw, moved, strict=True)]
+        settled = encoding.settled(np.concatenate(raw), self._rng)
+        return np.split(settled, np.cumsum([len(found) for found in raw])[:-1])
 
 
 @functools.cache

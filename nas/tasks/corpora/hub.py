@@ -74,28 +74,42 @@ class HubCorpus(Corpus):
         return self._loaded
 
     def _load(self) -> Any:
-        datasets = _import_datasets()
-        folder = Path(self.name).expanduser()
-        try:
-            if (folder / "dataset_dict.json").is_file():
-                return datasets.load_from_disk(str(folder))[self.split]
-            if (folder / "state.json").is_file():
-                return datasets.load_from_disk(str(folder))
-            source = str(folder) if folder.is_dir() else self.name
-            return datasets.load_dataset(source, self.subset, split=self.split, revision=self.revision)
-        except Exception as error:  # the library raises dozens of kinds, all about the user's names
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(
-                f"corpus.name={self.name} (subset={self.subset}, split={self.split}, "
-                f"revision={self.revision}) could not be loaded: {reason[:300]}"
-            ) from error
+        return load_rows("corpus", self.name, self.subset, self.split, self.revision)
 
 
-def _import_datasets() -> Any:
+def load_rows(key: str, name: str, subset: str | None, split: str, revision: str | None) -> Any:
+    """Return one split of a dataset, from the hub or from a folder.
+
+    Args:
+        key: the part of the configuration that names it, for messages: ``corpus``.
+        name, subset, split, revision: as in `HubCorpus`.
+
+    Raises:
+        InputError: the extra ``hub`` is not installed, or the split cannot be loaded.
+    """
+    datasets = _import_datasets(key)
+    folder = Path(name).expanduser()
+    try:
+        if (folder / "dataset_dict.json").is_file():
+            return datasets.load_from_disk(str(folder))[split]
+        if (folder / "state.json").is_file():
+            return datasets.load_from_disk(str(folder))
+        source = str(folder) if folder.is_dir() else name
+        return datasets.load_dataset(source, subset, split=split, revision=revision)
+    except Exception as error:  # the library raises dozens of kinds, all about the user's names
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{key}.name={name} (subset={subset}, split={split}, "
+            f"revision={revision}) could not be loaded: {reason[:300]}"
+        ) from error
+
+
+def _import_datasets(key: str) -> Any:
     try:
         import datasets
     except ImportError as error:
-        raise InputError("corpus=hub needs the package `datasets`: pip install 'nas[hub]'") from error
+        needs = "corpus=hub" if key == "corpus" else f"{key}.name"
+        raise InputError(f"{needs} needs the package `datasets`: pip install 'nas[hub]'") from error
     return datasets
 
 

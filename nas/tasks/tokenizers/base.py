@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,10 @@ class Tokenizer(Configured, ABC):
     @abstractmethod
     def pieces(self) -> list[bytes]:
         """Return the bytes that each token stands for; special and unused tokens stand for none."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return what identifies it, beside its class and the text that it is fitted on; JSON-able."""
+        return self.config
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -89,6 +89,16 @@ class BPETokenizer(Tokenizer):
         self._folder = folder
         self._model = None
 
+    @classmethod
+    def from_file(cls, path: Path) -> BPETokenizer:
+        """Return the tokenizer of a file as `save` writes it; its vocabulary has no unused entries."""
+        from tokenizers import Tokenizer as Model
+
+        model = Model.from_file(str(path))
+        tokenizer = cls(cls.specials + model.get_vocab_size())
+        tokenizer._use(model)
+        return tokenizer
+
     def _fitted(self) -> Model:
         if self._model is None:
             if self._folder is None:

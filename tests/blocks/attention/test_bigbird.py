@@ -146,6 +146,7 @@ def test_takes_the_masks_that_are_named_after_it() -> None:
     assert torch.equal(attention(x, BigBirdMasks(4)(x, mask)), attention(x, mask))
 
 
+@pytest.mark.slow  # compiles
 def test_compiles_with_lists() -> None:
     torch._dynamo.reset()
     attention = block(300, block_size=8)

@@ -15,6 +15,7 @@ from nas.search.samplers.proposing import ProposingSampler
 
 NAMES = [name for name in samplers.__all__ if name != "auto"]
 OURS = [name for name in NAMES if issubclass(getattr(samplers, name), ProposingSampler)]
+NEVER_TWICE = [*OURS, "Grid"]
 
 
 def make(name: str, seed: int = 0) -> optuna.samplers.BaseSampler:
@@ -27,11 +28,12 @@ def study(name: str, seed: int = 0, **settings: Any) -> optuna.Study:
 
 
 def mixed(trial: optuna.Trial) -> float:
-    """Every kind of parameter, and one that only some trials have."""
+    """Every kind of parameter that the sampler takes, and one that only some trials have."""
+    finite = isinstance(trial.study.sampler, samplers.Grid)
     kind = trial.suggest_categorical("kind", ["a", "b", None, 3])
-    rate = trial.suggest_float("rate", 1e-5, 1e-1, log=True)
+    rate = 1e-3 if finite else trial.suggest_float("rate", 1e-5, 1e-1, log=True)
     width = trial.suggest_int("width", 8, 64, step=8)
-    extra = trial.suggest_float("extra", 0.0, 1.0) if kind == "a" else 0.0
+    extra = trial.suggest_float("extra", 0.0, 1.0, step=0.25 if finite else None) if kind == "a" else 0.0
     trial.suggest_categorical("only", ["this"])
     assert width % 8 == 0
     return abs(np.log10(rate) + 3) + width / 64 + extra + (kind != "b")
@@ -63,7 +65,7 @@ def test_two_objectives(name: str) -> None:
     assert len(made.best_trials) > 1
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", NEVER_TWICE)
 def test_nothing_is_proposed_twice_until_all_was(name: str) -> None:
     made = study(name)
     made.optimize(lambda t: float(sum(lists(t))), n_trials=27)
@@ -71,7 +73,7 @@ def test_nothing_is_proposed_twice_until_all_was(name: str) -> None:
     made.optimize(lambda t: float(sum(lists(t))), n_trials=3)
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", NEVER_TWICE)
 def test_workers_that_ask_at_once_get_different_configurations(name: str) -> None:
     made = study(name)
     made.optimize(lambda t: float(sum(lists(t))), n_trials=8)
@@ -79,10 +81,10 @@ def test_workers_that_ask_at_once_get_different_configurations(name: str) -> Non
     assert len({tuple(lists(t)) for t in asked}) == 16
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", NEVER_TWICE)
 def test_failed_pruned_and_forbidden_trials_teach(name: str) -> None:
     def objective(trial: optuna.Trial) -> float:
-        slots = lists(trial, slots=4)
+        slots = lists(trial, slots=6)
         if slots[0] == 0:
             raise MemoryError("too large")
         trial.report(float(sum(slots)), step=1)
@@ -97,11 +99,11 @@ def test_failed_pruned_and_forbidden_trials_teach(name: str) -> None:
     assert optuna.trial.TrialState.COMPLETE in states
     if name == "Surrogate":  # it knows by then what fails and what is not allowed
         late = made.trials[25:]
-        assert sum(t.params["slot.0"] == 0 for t in late) <= 4
-        assert sum(t.params["slot.2"] == 2 for t in late) <= 6
+        assert sum(t.params["slot.0"] == 0 for t in late) <= 4  # 5 by chance, and a third is left to it
+        assert sum(t.params["slot.2"] == 2 for t in late) <= 4
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", NEVER_TWICE)
 def test_a_new_sampler_goes_on_with_an_old_study(name: str) -> None:
     storage = optuna.storages.InMemoryStorage()
     first = optuna.create_study(study_name="s", storage=storage, sampler=make(name))
@@ -111,7 +113,7 @@ def test_a_new_sampler_goes_on_with_an_old_study(name: str) -> None:
     assert len({tuple(t.params.values()) for t in again.trials}) == 27
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", NEVER_TWICE)
 def test_maximizing_is_minimizing_the_opposite(name: str) -> None:
     found = []
     for direction, sign in (("minimize", 1.0), ("maximize", -1.0)):
@@ -171,3 +173,18 @@ def test_auto_finds_in_35_trials_what_random_finds_in_100() -> None:
             best[name] = made.best_value
         ahead.append(best["auto"] - best["random"])
     assert np.mean(ahead) > 0.02
+
+
+def test_auto_looks_elsewhere_when_nothing_better_comes() -> None:
+    made = optuna.create_study(sampler=samplers.auto(0), direction="maximize")
+    made.optimize(lambda t: float(lists(t, 8, 4)[:2].count(0)), n_trials=70)
+    late = [t.values[0] for t in made.trials[30:]]
+    assert sum(value < 2 for value in late) >= 5
+    assert sum(value == 2 for value in late) >= 20
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_threads_of_one_study_get_different_configurations(name: str) -> None:
+    made = study(name)
+    made.optimize(lambda t: float(sum(lists(t, 4))), n_trials=30, n_jobs=4)
+    assert len({tuple(t.params.values()) for t in made.trials}) == 30

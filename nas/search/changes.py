@@ -1,0 +1,48 @@
+"""What has changed in a study since it was looked at last, found without looking into every trial again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from optuna.trial import FrozenTrial
+
+from nas.search.rungs.reports import is_paused
+
+
+class Changes:
+    """Looks at a study's trials again and again.
+
+    A trial that changes is another object, as in all of Optuna's storages; one that has ended never
+    changes.
+
+    Attributes:
+        seen: how many trials there were.
+        going: those that have neither ended nor are paused, by number.
+        paused: at a rung.
+    """
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.going: dict[int, FrozenTrial] = {}
+        self.paused: dict[int, FrozenTrial] = {}
+
+    def take(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Return those that are new or have changed since the last call.
+
+        Args:
+            trials: all of the study, by number.
+        """
+        changed = [
+            trials[number]
+            for known in (self.going, self.paused)
+            for number, trial in known.items()
+            if trials[number] is not trial
+        ]
+        changed += trials[self.seen :]
+        self.seen = len(trials)
+        for trial in changed:
+            self.going.pop(trial.number, None)
+            self.paused.pop(trial.number, None)
+            if not trial.state.is_finished():
+                (self.paused if is_paused(trial) else self.going)[trial.number] = trial
+        return changed

@@ -1,0 +1,56 @@
+"""The contract of a launcher, and of the workers that it starts wherever they are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from multiprocessing.connection import Connection
+
+from nas.configured import Configured
+
+
+class Worker(ABC):
+    """A process that runs `nas.search.worker.work`, as its supervisor sees it."""
+
+    @property
+    @abstractmethod
+    def connection(self) -> Connection | None:
+        """To the process; None while it has not begun, because there is no room for it yet."""
+
+    @abstractmethod
+    def is_alive(self) -> bool:
+        """Return whether the process runs, or may still begin."""
+
+    @abstractmethod
+    def terminate(self) -> None:
+        """Ask the process to save its trial and end."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End the process at once."""
+
+    @abstractmethod
+    def join(self, seconds: float) -> None:
+        """Wait so long at most for the end of the process."""
+
+    @abstractmethod
+    def cause(self) -> str:
+        """Return why the process ended, after ``its worker``."""
+
+
+class Launcher(Configured, ABC):
+    """Starts workers."""
+
+    @abstractmethod
+    def start(self, base: tuple[str, ...]) -> Worker:
+        """Start a worker for trials that share the overrides ``base``.
+
+        Raises:
+            InputError: there is no room for a worker, and never will be.
+        """
+
+    def capacity(self) -> int | None:
+        """Return how many workers there is room for; None: as many as this machine has cores."""
+        return None
+
+    def close(self) -> None:
+        """Let go of what was held for the workers."""

@@ -1,0 +1,66 @@
+"""A study as an earlier start left it: whether it asks the same question, and how wide its space was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from nas.errors import InputError
+from nas.files import read_json
+from nas.progress import say
+from nas.search.question import Question
+from nas.search.versions import move_on, name_of, newest
+
+TOLD = "told"
+"""The user attribute of Optuna's study that holds what it asks."""
+SHOWN = 3
+"""Differences from an earlier start that are told one by one."""
+
+
+def told_before(question: Question, folder: Path, storage: optuna.storages.BaseStorage) -> dict[str, Any]:
+    """Return what ``study.json`` or else the storage says, or nothing if its trials are gone.
+
+    Raises:
+        InputError: it tells of another question.
+    """
+    path = folder / "study.json"
+    version = newest(storage, question.name)
+    before: dict[str, Any] = {}
+    if version and path.is_file():
+        before = dict(read_json(path))
+    elif version:
+        study = storage.get_study_id_from_name(name_of(question.name, version))
+        before = dict(storage.get_study_user_attrs(study).get(TOLD, {}))
+    differences = question.differences(before) if before else []
+    if differences:
+        more = [f"and {len(differences) - SHOWN} more"] if len(differences) > SHOWN else []
+        raise InputError(
+            f"study={question.name!r} was made with {'; '.join([*differences[:SHOWN], *more])}: "
+            "continue it as it was, or give another name with study=..."
+        )
+    return before
+
+
+def space_version(
+    question: Question, before: dict[str, Any], storage: optuna.storages.BaseStorage, others: int
+) -> int:
+    """Return the version of the space to go on with; if it has grown, the trials move on into a wider one.
+
+    Raises:
+        InputError: it has grown, while other supervisors search the one that it was.
+    """
+    name = question.name
+    version = int(before.get("space_version") or max(newest(storage, name), 1))
+    if not before or not question.regrown(before):
+        return version
+    if others:
+        raise InputError(
+            f"study={name!r} is searched by {others} other supervisor(s): its space can grow only while "
+            "nobody else searches it"
+        )
+    move_on(storage, name, version, {p.name: p.distribution() for p in question.space.parameters()})
+    for sentence in question.gained(before):
+        say(f"{name}: {sentence}; its trials stay")
+    return version + 1

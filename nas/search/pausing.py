@@ -1,0 +1,101 @@
+"""The paused trials of a study: which one goes on next, and which are without hope.
+
+A trial that is paused at the end of a search stays so, in Optuna's storage as one that runs: a larger
+``n_trials`` brings more trials to its rung, and it is continued once it belongs to the better part of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from nas.search.census import Census
+from nas.search.claims import Claims
+from nas.search.hands import Hands
+from nas.search.rungs import reports
+from nas.search.rungs.race import Race
+from nas.search.storages.leases import Leases
+
+Found = tuple[FrozenTrial, int]
+"""A paused trial, and its rung."""
+
+
+class Pausing:
+    """Finds the paused trial to continue, and ends those that have no hope any more.
+
+    Args:
+        study: Optuna's.
+        race: decides at rungs; None: no trial is paused.
+        census: counts the trials.
+        hands: the trials in hand.
+        claims: find what nobody has in hand.
+        leases: say whose a trial is.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        race: Race | None,
+        census: Census,
+        hands: Hands,
+        claims: Claims,
+        leases: Leases,
+    ) -> None:
+        self._study, self._race, self._census = study, race, census
+        self._hands, self._claims, self._leases = hands, claims, leases
+        self._ended: list[int] = []
+
+    def promoted(self) -> Found | None:
+        """Return one that may go on; those that may but have no hope any more end."""
+        for trial, level in self._promoted():
+            assert self._race is not None
+            hopeless = self._race.hopeless(trial)
+            if hopeless is None:
+                return trial, level
+            self._end(trial, hopeless)
+        return None
+
+    def goes_on(self) -> bool:
+        """Return whether there is one to continue, or to end, with the trials that there are."""
+        return next(self._promoted(), None) is not None or self.last_hope() is not None
+
+    def last_hope(self) -> Found | None:
+        """Return the best one where all are paused and none has come to its end."""
+        paused = self._claims.only_paused()
+        if self._race is None or not paused or any(trial.number in self._hands for trial in paused):
+            return None
+        trials = self._census.every()
+        if any(trial.state is TrialState.COMPLETE for trial in trials):
+            return None
+        return self._race.farthest(trials)
+
+    def go_on(self, found: Found) -> Trial:
+        """Note that a trial is continued, and return it."""
+        frozen, level = found
+        trial = Trial(self._study, frozen._trial_id)
+        reports.decide(trial, frozen, level, reports.CONTINUED)
+        return trial
+
+    def remarks(self) -> list[str]:
+        """Return a sentence if trials stay paused, for the end of a search."""
+        paused = sum(map(reports.is_paused, self._census.unended()))
+        told = f"{paused} trial(s) stay paused at their rungs: a larger n_trials continues those that then "
+        return [f"{told}belong to the better part."] if paused else []
+
+    def take_ended(self) -> list[int]:
+        """Return those that ended since the last call."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _promoted(self) -> Iterator[Found]:
+        """Yield those that may go on and are in nobody's hands: a worker may still save one."""
+        if self._race is not None:
+            for trial, level in self._race.promoted(self._census.every()):
+                if trial.number not in self._hands and self._leases.is_free(trial):
+                    yield trial, level
+
+    def _end(self, trial: FrozenTrial, reason: str) -> None:
+        self._hands.end_paused(trial, reason)
+        self._ended.append(trial.number)

@@ -1,0 +1,1 @@
+"""Where a study is kept: a journal file on one machine, PostgreSQL for several."""

@@ -1,0 +1,143 @@
+"""Several supervisors of one study on a real server: no trial twice, none lost, however they come and go."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from nas.search.storages.postgres import Postgres
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+SPACE = {"seed": list(range(12))}
+COMMAND = [sys.executable, "-c", "from nas.cli.search import main; main()"]
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(server: Any, lab: Any, request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Start a supervisor as a process, in a folder of its own."""
+    started: list[subprocess.Popen[bytes]] = []
+    sweep = lab.sweep(request.node.name, SPACE)
+
+    def another(place: str, *more: str) -> subprocess.Popen[bytes]:
+        command = [
+            *COMMAND, *lab.overrides(), sweep, f"study={request.node.name}", "sampler=grid", "rungs=null",
+            "workers=1", "n_trials=12", "encoder.hidden_cls=[attn,conv]", "trainer.steps=30",
+            "trainer.checkpoint_seconds=0.05", "storage=postgres", f"storage.url={server.url}",
+            "storage.lease_seconds=4", f"paths.outputs={lab.folder / place}", *more,
+        ]  # fmt: skip
+        with (lab.folder / f"{place}.log").open("ab") as log:
+            started.append(subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL))
+        return started[-1]
+
+    yield another
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def trials(server: Any, name: str, folder: Path) -> list[optuna.trial.FrozenTrial]:
+    storage = Postgres(server.url)
+    try:
+        return optuna.load_study(study_name=name, storage=storage.open(folder)).get_trials()
+    except KeyError:
+        return []  # it has not begun
+    finally:
+        storage.close()
+
+
+def until(met: Callable[[], bool], seconds: float = 300.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def assert_whole(found: list[optuna.trial.FrozenTrial], lab: Any) -> None:
+    """Check that every configuration was trained once, and to the value that it has alone."""
+    assert [t.state.name for t in found] == ["COMPLETE"] * 12
+    assert sorted(t.params["seed"] for t in found) == list(range(12))
+    alone = {row["overrides"][-1]: row["value"] for row in alone_rows(lab)}
+    assert {t.user_attrs["result"]["overrides"][-1]: t.value for t in found} == alone
+
+
+def alone_rows(lab: Any) -> list[dict[str, Any]]:
+    """Return the rows of the same study, searched by one undisturbed supervisor with a journal."""
+    if not (lab.outputs / "alone" / "leaderboard.json").is_file():
+        sweep = lab.sweep("alone", SPACE)
+        arguments = [sweep, "sampler=grid", "rungs=null", "n_trials=12", "encoder.hidden_cls=[attn,conv]"]
+        assert lab.search(*arguments, "trainer.steps=30", "workers=2") == 0
+    rows: list[dict[str, Any]] = lab.rows("alone")
+    return rows
+
+
+def test_two_supervisors_share_a_study(server: Any, lab: Any, start: Start, tmp_path: Path) -> None:
+    name = "test_two_supervisors_share_a_study"
+    both = [start("one"), start("two")]
+    assert [process.wait(400) for process in both] == [0, 0]
+    assert_whole(trials(server, name, tmp_path), lab)
+    folders = [{p.name for p in (lab.folder / w / name / "trials").iterdir()} for w in ("one", "two")]
+    assert folders[0] | folders[1] == {str(n) for n in range(12)}
+    assert not folders[0] & folders[1]
+    boards = [(lab.folder / w / name / "leaderboard.json").read_text() for w in ("one", "two")]
+    assert boards[0] == boards[1]
+
+
+def test_a_stopped_and_a_killed_supervisor_lose_their_trials(
+    server: Any, lab: Any, start: Start, tmp_path: Path
+) -> None:
+    name = "test_a_stopped_and_a_killed_supervisor_lose_their_trials"
+    stopped, killed = start("stopped"), start("killed")
+    until(lambda: len([t for t in trials(server, name, tmp_path) if t.state.is_finished()]) >= 2)
+    stopped.send_signal(signal.SIGSTOP)
+    killed.kill()
+    third = start("third")
+    assert third.wait(400) == 0  # it waits for the others' leases to end, and takes their trials over
+    before = trials(server, name, tmp_path)
+    assert_whole(before, lab)
+    stopped.send_signal(signal.SIGCONT)
+    assert stopped.wait(400) == 0
+    assert trials(server, name, tmp_path) == before
+
+
+def test_who_asks_and_tells_with_optuna_alone_is_not_disturbed(
+    server: Any, lab: Any, start: Start, tmp_path: Path
+) -> None:
+    name = "test_who_asks_and_tells_with_optuna_alone_is_not_disturbed"
+    assert start("one", "n_trials=2").wait(400) == 0
+    storage = Postgres(server.url)
+    study = optuna.load_study(study_name=name, storage=storage.open(tmp_path))
+    mine = study.ask()
+    mine.suggest_categorical("seed", SPACE["seed"])
+    assert start("one", "n_trials=3").wait(400) == 0  # it neither waits for the trial nor counts it
+    assert study.trials[mine.number].state.name == "RUNNING"
+    assert sum(t.state.name == "COMPLETE" for t in study.trials) == 3
+    study.tell(mine, 1.0)
+    storage.close()
+
+
+def test_another_question_is_refused_where_nothing_lies_in_the_folder(
+    server: Any, lab: Any, start: Start
+) -> None:
+    assert start("one", "n_trials=1").wait(400) == 0
+    other = start("two", "encoder.hidden_cls=[attn]")
+    assert other.wait(400) == 2
+    told = (lab.folder / "two.log").read_text().splitlines()[-1]
+    assert "was made with encoder.hidden_cls" in told
+
+
+def test_two_supervisors_of_one_folder_are_refused(server: Any, lab: Any, start: Start) -> None:
+    first = start("same")
+    until(lambda: (lab.folder / "same" / "test_two_supervisors_of_one_folder_are_refused" / ".lock").exists())
+    assert start("same").wait(400) == 2
+    assert "is being searched by another process" in (lab.folder / "same.log").read_text()
+    assert first.poll() is None or first.returncode == 0
