@@ -92,7 +92,9 @@ def test_a_larger_total_continues_and_a_tracker_makes_no_other_study(lab: Any, c
     assert lab.search(*command, "n_trials=7", "tracker=none", cache, "workers=1") == 0
     after = by_number(lab.rows("plain"))
     assert sorted(after) == list(range(7))
-    ended = {number: row for number, row in before.items() if row["state"] != "PAUSED"}  # paused ones may go on
+    ended = {
+        number: row for number, row in before.items() if row["state"] != "PAUSED"
+    }  # paused ones may go on
     assert {number: after[number] for number in ended} == ended
 
 

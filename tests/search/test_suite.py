@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from nas.cli.app import run_command
+from nas.cli.search import search
 from nas.config.build import SuiteRun, build
 from nas.files import read_json
 
@@ -33,21 +35,25 @@ def command(lab: Any, name: str, *more: str) -> list[str]:
     return [*SUITE, *lab.paths, lab.sweep(name, SPACE), "sampler=random", "workers=1", *more]
 
 
-def run(arguments: list[str]) -> subprocess.Popen[bytes]:
+def run(arguments: list[str]) -> int:
+    return run_command("search", search, arguments)
+
+
+def start(arguments: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", SEARCH, *arguments], stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.slow  # whole searches
 def test_a_killed_search_over_a_suite_continues_to_the_same_rows(lab: Any) -> None:
     # to the end: at a rung the first trial might be paused for good, by who came first
-    assert run(command(lab, "whole", "n_trials=4", "rungs=null")).wait() == 0
+    assert run(command(lab, "whole", "n_trials=4", "rungs=null")) == 0
     killed = command(lab, "killed", "n_trials=4", "rungs=null")
-    process = run(killed)
+    process = start(killed)
     first = lab.outputs / "killed" / "trials" / "0" / "tasks" / "second"
     _wait_for(first)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert run(killed).wait() == 0
+    assert run(killed) == 0
     rows = [[_row(r) for r in sorted(lab.rows(n), key=lambda r: r["number"])] for n in ("whole", "killed")]
     assert rows[0][0] == rows[1][0]  # what later trials try depends on where the search was cut
     assert [row["state"] for row in lab.rows("whole")].count("COMPLETE") >= 1
@@ -58,7 +64,7 @@ def test_a_killed_search_over_a_suite_continues_to_the_same_rows(lab: Any) -> No
 
 @pytest.mark.slow  # a whole search
 def test_the_winner_can_be_trained_again_and_pruned_trials_say_where(lab: Any, tmp_path: Path) -> None:
-    assert run(command(lab, "winner", "n_trials=6", "trainer.evaluate_at=[0.3,0.6]")).wait() == 0
+    assert run(command(lab, "winner", "n_trials=6", "trainer.evaluate_at=[0.3,0.6]")) == 0
     rows = lab.rows("winner")
     for row in rows:
         assert row["state"] != "PRUNED" or re.search(r"paused at \d+ %|hopeless", row["reason"])
@@ -72,7 +78,7 @@ def test_the_winner_can_be_trained_again_and_pruned_trials_say_where(lab: Any, t
 @pytest.mark.slow  # a whole search
 def test_trials_are_paused_between_members_and_continue_with_the_next(lab: Any, tmp_path: Path) -> None:
     halving = ("trainer.evaluate_at=[0.3,0.6]", "rungs.bold=0", "rungs.hopeless=null", "n_trials=8")
-    assert run(command(lab, "paused", *halving)).wait() == 0
+    assert run(command(lab, "paused", *halving)) == 0
     rows = lab.rows("paused")
     done = [row for row in rows if row["state"] == "COMPLETE"]
     paused = [row for row in rows if row["state"] == "PAUSED"]

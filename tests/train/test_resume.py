@@ -67,7 +67,7 @@ def test_several_kills(start: Any, read: Any, tmp_path: Path, expected: Path) ->
 
 @pytest.mark.slow
 def test_kills_at_any_moment(start: Any, read: Any, tmp_path: Path, expected: Path) -> None:
-    for attempt in range(12):
+    for attempt in range(6):
         outputs = tmp_path / str(attempt) / "outputs"
         for _ in range(2):
             process = start(outputs, *LONGER)
