@@ -122,6 +122,7 @@ class NePSSearcher(Searcher):
         np.random.seed(seed)  # NePS draws from the global streams
         torch.manual_seed(seed)
         logging.getLogger("neps").setLevel(logging.ERROR)
+        self._choices = choices
         self._keys = {key.replace(".", "_"): key for key in choices}
         space = {short: neps.Categorical(choices=tuple(choices[key])) for short, key in self._keys.items()}
         self._optimizer = AskAndTell(getattr(algorithms, name)(type("Space", (neps.PipelineSpace,), space)()))
@@ -132,7 +133,13 @@ class NePSSearcher(Searcher):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._trial = self._optimizer.ask()
-        return {self._keys[short]: value for short, value in self._trial.config.items()}
+        return dict(self._read(name, value) for name, value in self._trial.config.items())
+
+    def _read(self, name: str, value: Any) -> tuple[str, Any]:
+        """Return parameter and value: some optimizers give a path to what was drawn, and its place there."""
+        path, _, _ = name.partition("::")
+        key = self._keys[path.rpartition(".")[2]]
+        return key, self._choices[key][value] if path != name else value
 
     def tell(self, params: Params, value: float) -> None:
         """Report the loss; a configuration that stands for the proposal is taken for it."""

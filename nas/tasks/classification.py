@@ -47,7 +47,8 @@ class Classification(Task):
     Args:
         tokenizer: how texts become numbers; one that is not fitted is fitted on the training texts.
         seq_length: T, the most tokens of a row; ends of longer texts are left out.
-        lengths: the lengths of batches below T; null: a quarter and a half of T.
+        lengths: the lengths of batches below T; null: the eighths of T (`nas-bench padding`: 1.2 to 2.3
+            times faster than one length; each is compiled by itself, if anything is).
         labels: the classes in their order; null: those of the training texts, sorted.
         regression: labels are numbers.
         metrics: what is measured: ``loss``, ``accuracy``, ``f1``, ``macro_f1``, ``mcc``; of numbers
@@ -256,7 +257,7 @@ def _numbers(examples: Sequence[Labelled]) -> NDArray[np.float32]:
 
 
 def _checked_lengths(seq_length: int, lengths: list[int] | None) -> list[int]:
-    given = [-(-seq_length // 4), -(-seq_length // 2)] if lengths is None else lengths
+    given = [-(-seq_length * eighth // 8) for eighth in range(1, 8)] if lengths is None else lengths
     wrong = [length for length in given if not 0 < length <= seq_length]
     if wrong or seq_length < 4:
         raise InputError(

@@ -148,7 +148,8 @@ def _gated(shape: ModelShape) -> int:
     return max(8, 8 * round(shape.inner * 2 / 3 / 8))
 
 
-def _like_bert(shape: ModelShape) -> tuple[str, ...]:
+def like_bert(shape: ModelShape) -> tuple[str, ...]:
+    """Return the overrides of post-norm layers of a shape, but for width and heads."""
     width = f"encoder.blocks.layer.inner_dim={shape.inner}"
     return "encoder=bert", f"encoder.num_layers={shape.layers}", width
 
@@ -167,10 +168,10 @@ def _like_prenorm(shape: ModelShape) -> tuple[str, ...]:
 
 BERT = "transformers BertForMaskedLM"
 RIVALS = (
-    Rival(BERT, _bert(_all_positions), ("sdpa", "eager"), _like_bert),
-    Rival(f"{BERT}, taken apart", _bert(_chosen_positions), ("sdpa", "eager"), _like_bert),
-    Rival(f"{BERT}, dropout 0.1", _bert(_all_positions, 0.1), ("sdpa",), _like_bert),
+    Rival(BERT, _bert(_all_positions), ("sdpa", "eager"), like_bert),
+    Rival(f"{BERT}, taken apart", _bert(_chosen_positions), ("sdpa", "eager"), like_bert),
+    Rival(f"{BERT}, dropout 0.1", _bert(_all_positions, 0.1), ("sdpa",), like_bert),
     Rival("transformers ModernBertForMaskedLM", _modernbert, ("sdpa", "eager"), _like_modernbert),
     Rival("x_transformers Encoder", _x_encoder, ("sdpa", "plain"), _like_prenorm),
-    Rival("torch.nn.TransformerEncoder", _torch_encoder, ("sdpa",), _like_bert),
+    Rival("torch.nn.TransformerEncoder", _torch_encoder, ("sdpa",), like_bert),
 )
