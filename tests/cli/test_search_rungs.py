@@ -11,7 +11,7 @@ import pytest
 
 from nas.config.build import build
 from nas.files import read_json
-from tests.cli.test_search import (
+from tests.cli.searching import (
     check_value,
     command,
     finish,
