@@ -45,7 +45,7 @@ class Fleet:
         warm_up()
         self.folder = folder
         self.say = say
-        self.crew = Crew(workers, base.overrides)
+        self.crew = Crew(workers, base)
 
     def __enter__(self) -> Fleet:
         return self

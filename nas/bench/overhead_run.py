@@ -16,6 +16,7 @@ import optuna
 
 from nas.bench.overhead_workers import speak
 from nas.bench.stopwatch import Lap, Stopwatch, find, restored
+from nas.config.compose import Composed
 from nas.files import read_json
 from nas.search.plan import Plan
 from nas.search.worker import Order, work
@@ -120,7 +121,7 @@ def measure_study(plan: Plan, folder: Path, training: bool = True) -> Measured:
     return Measured([n["laps"] for n in notes], laps[1:], [n["start"] for n in notes])
 
 
-def timed_work(folder: Path, connection: Connection, base: tuple[str, ...]) -> None:
+def timed_work(folder: Path, connection: Connection, base: Composed) -> None:
     """Do a worker's work with a stopwatch, and write the laps to ``folder`` at the end."""
 
     there = "torch" in sys.modules

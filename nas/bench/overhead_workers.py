@@ -6,22 +6,25 @@ import hashlib
 import signal
 from dataclasses import asdict
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.search.worker import Ended, Identified, Order, Paused, Rung
 from nas.train.result import RunResult, Status
+
+if TYPE_CHECKING:
+    from nas.config.compose import Composed
 
 DESCRIPTION = {"string": "mha-mlp-conv", "parameters": 5000, "flops_per_token": 20000.0}
 """What every trial is."""
 
 
-def speak(objective: str, connection: Connection, base: tuple[str, ...]) -> None:
+def speak(objective: str, connection: Connection, base: Composed) -> None:
     """Answer orders until None arrives or the supervisor is gone.
 
     Args:
         objective: the metric that evaluations tell of.
         connection: to the supervisor.
-        base: the overrides that all trials share; they are not composed.
+        base: the configuration that all trials share.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

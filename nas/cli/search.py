@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nas.cli.app import DONE, import_torch, run_process
 from nas.config.compose import Composed
 from nas.errors import InputError
+from nas.search.launchers.local import warm_up
 from nas.train.processes import launched
 
 if TYPE_CHECKING:
@@ -17,17 +18,21 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command and exit."""
+    if _will_train(sys.argv[1:]):
+        warm_up()  # it imports PyTorch while this process composes, does so too, and checks the plan
     run_process("search", search)
+
+
+def _will_train(given: list[str]) -> bool:
+    """Return whether arguments look as if workers of this machine will be needed."""
+    other = ("-", "dry_run=", "launcher=")
+    return not launched() and not any(argument.startswith(other) for argument in given)
 
 
 def search(composed: Composed) -> int:
     """Search, or with ``dry_run=true`` tell what would be searched."""
     if launched():
         raise InputError("nas-search starts workers of its own (workers=...): start it without torchrun")
-    from nas.search.launchers.local import warm_up
-
-    if not composed.config.dry_run and composed.choices.get("launcher") == "local":
-        warm_up()  # it imports PyTorch while this process does, and checks the plan
     import_torch()
     from nas.search.plan import plan_search
     from nas.search.run import search as run_search

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from hydra import compose as hydra_compose
@@ -41,6 +41,10 @@ class Composed:
     choices: dict[str, str | None]
     overrides: tuple[str, ...]
     trusted: tuple[str, ...]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is made from the rest: workers are sent this."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @functools.cached_property
     def config(self) -> DictConfig:

@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.errors import NasError
 from nas.progress import say
 from nas.search.launchers.base import Launcher, Worker
 from nas.search.launchers.local import Local
 from nas.search.worker import Alive, Broken, Ended, Order, Paused
+
+if TYPE_CHECKING:
+    from nas.config.compose import Composed
 
 MOST_VAIN = 3
 """So many workers may end before they begin, for each of the crew."""
@@ -88,11 +91,11 @@ class Died:
 
 
 class Crew:
-    """A number of workers that share their overrides.
+    """A number of workers that share a configuration.
 
     Args:
         size: how many.
-        base: the overrides that all trials share.
+        base: the configuration that all trials share.
         launcher: starts them; None: on this machine.
         hang_seconds: one that trains, but takes no step and evaluates no batch for so long, is killed;
             this counts from its first sign of life.
@@ -101,7 +104,7 @@ class Crew:
     def __init__(
         self,
         size: int,
-        base: tuple[str, ...],
+        base: Composed,
         launcher: Launcher | None = None,
         hang_seconds: float = math.inf,
     ) -> None:

@@ -105,9 +105,9 @@ def _train_trials(plan: Plan, study: Study, files: _Files) -> None:
     n_trials = plan.config["n_trials"]
     launcher: Launcher = instantiate_node("launcher", plan.config["launcher"])
     say(f"{plan.question.name}: {n_trials} trials, {plan.workers} at a time, in {plan.folder}")
-    crew = Crew(plan.workers, plan.composed.overrides, launcher, plan.config["hang_seconds"])
+    crew = Crew(plan.workers, plan.composed, launcher, plan.config["hang_seconds"])
     try:
-        prepare(plan.composed)  # the workers compose too
+        prepare(plan.composed)  # while the workers begin
         total = n_trials + 2 * plan.config["baselines"] + study.evaluation.final
         with Display(total, plan.question.objectives, study.rows()) as display:
             Supervisor(study, crew, n_trials, plan.config["retries"], display, files.write_if_due).run()

@@ -111,22 +111,19 @@ class Said:
     line: str
 
 
-def work(connection: Connection, base: tuple[str, ...]) -> None:
+def work(connection: Connection, base: Composed) -> None:
     """Train the trials that arrive on ``connection`` until None arrives or the supervisor is gone.
 
     Args:
         connection: to the supervisor: orders and answers come in, messages go out.
-        base: the overrides that all trials share.
+        base: the configuration that all trials share.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
     _end_with_parent()
-    from nas.config.compose import compose
-
-    shared = compose("train", base)
     try:
         while (order := connection.recv()) is not None:
             with _begun(order.folder):
-                told = _result_or_reason(connection, shared, order)
+                told = _result_or_reason(connection, base, order)
             connection.send(told)
     except (InterruptedRunError, _BrokenError, *_GONE):
         return

@@ -12,24 +12,27 @@ from typing import Any
 
 import pytest
 
+from nas.config.compose import Composed, compose
 from nas.search.crew import Crew, Member
 from nas.search.launchers.base import Launcher, Worker
 from nas.search.worker import Alive, Ended, Identified, Order
 from nas.train.checkpoint import FOLDER
 
+NOTHING = Composed({}, {}, (), ())
 
-@pytest.fixture
-def base(tmp_path: Path) -> tuple[str, ...]:
-    return (
+
+def base(tmp_path: Path, *more: str) -> Composed:
+    shared = (
         "task=mqar", "task.seq_length=16", "task.validation_examples=6000", "encoder.hidden_size=16",
         "encoder.num_heads=2", "trainer.batch_size=8", "tracker=none", "encoder.hidden_cls=[attn,conv]",
         "trainer.log_every=1", f"paths.outputs={tmp_path / 'outputs'}", f"paths.cache={tmp_path / 'cache'}",
     )  # fmt: skip
+    return compose("train", [*shared, *more])
 
 
 def begun(crew: Crew, folder: Path, step: int) -> Order:
     """Have the one worker train a trial, and return when it has logged a step."""
-    order = Order(0, crew.base, (), folder, "s")
+    order = Order(0, crew.base.overrides, (), folder, "s")
     [member] = crew.idle()
     member.give(order)
     [(who, message)] = list(crew.messages(60))
@@ -59,10 +62,8 @@ def interrupted(crew: Crew) -> list[Any]:
 
 
 @pytest.mark.slow  # two processes
-def test_a_worker_in_its_last_evaluation_finishes_the_trial_and_ends(
-    base: tuple[str, ...], tmp_path: Path, capfd: Any
-) -> None:
-    crew = Crew(1, (*base, "trainer.steps=2", "trainer.evaluate_at=[1.0]"))
+def test_a_worker_in_its_last_evaluation_finishes_the_trial_and_ends(tmp_path: Path, capfd: Any) -> None:
+    crew = Crew(1, base(tmp_path, "trainer.steps=2", "trainer.evaluate_at=[1.0]"))
     begun(crew, tmp_path / "0", step=2)
     [ended] = interrupted(crew)
     assert isinstance(ended, Ended)
@@ -72,8 +73,8 @@ def test_a_worker_in_its_last_evaluation_finishes_the_trial_and_ends(
 
 
 @pytest.mark.slow  # test_run.py kills workers too
-def test_a_worker_between_two_steps_saves_and_ends(base: tuple[str, ...], tmp_path: Path, capfd: Any) -> None:
-    crew = Crew(1, (*base, "trainer.steps=100000", "trainer.evaluate_at=[1.0]"))
+def test_a_worker_between_two_steps_saves_and_ends(tmp_path: Path, capfd: Any) -> None:
+    crew = Crew(1, base(tmp_path, "trainer.steps=100000", "trainer.evaluate_at=[1.0]"))
     begun(crew, tmp_path / "0", step=3)
     assert interrupted(crew) == []
     assert (tmp_path / "0" / FOLDER / "state.json").is_file()
@@ -81,8 +82,8 @@ def test_a_worker_between_two_steps_saves_and_ends(base: tuple[str, ...], tmp_pa
     assert "was killed" not in capfd.readouterr().err
 
 
-def test_an_idle_worker_ends_at_once(base: tuple[str, ...], capfd: Any) -> None:
-    assert interrupted(Crew(2, base)) == []
+def test_an_idle_worker_ends_at_once(tmp_path: Path, capfd: Any) -> None:
+    assert interrupted(Crew(2, base(tmp_path))) == []
     assert "was killed" not in capfd.readouterr().err
 
 
@@ -118,12 +119,12 @@ class LateWorker(Worker):
 
 
 class Late(Launcher):
-    def start(self, base: tuple[str, ...]) -> Worker:
+    def start(self, base: Composed) -> Worker:
         return LateWorker()
 
 
 def test_a_worker_hangs_from_its_first_sign_of_life_on(tmp_path: Path) -> None:
-    crew = Crew(1, (), Late(), hang_seconds=0.3)
+    crew = Crew(1, NOTHING, Late(), hang_seconds=0.3)
     began = time.monotonic()
     crew.idle()[0].give(Order(0, (), (), tmp_path, "s"))
     heard: list[Any] = []

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 import pytest
 import torch
 
+from nas.config.compose import Composed
 from nas.search import faults
 from nas.search.crew import Crew, Died
 from nas.search.launchers.base import Launcher, Worker
@@ -83,12 +84,12 @@ class Spoken(Worker):
 
 
 class Speaking(Launcher):
-    def start(self, base: tuple[str, ...]) -> Worker:
+    def start(self, base: Composed) -> Worker:
         return Spoken()
 
 
 def test_a_worker_that_lost_its_gpu_is_replaced_and_its_trial_told(tmp_path: object) -> None:
-    crew = Crew(1, (), Speaking())
+    crew = Crew(1, Composed({}, {}, (), ()), Speaking())
     [member] = crew.idle()
     order = Order(3, (), (), tmp_path, "s")  # type: ignore[arg-type]
     member.give(order)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from nas.configured import Configured
+
+if TYPE_CHECKING:
+    from nas.config.compose import Composed
 
 
 class Worker(ABC):
@@ -41,8 +45,8 @@ class Launcher(Configured, ABC):
     """Starts workers."""
 
     @abstractmethod
-    def start(self, base: tuple[str, ...]) -> Worker:
-        """Start a worker for trials that share the overrides ``base``.
+    def start(self, base: Composed) -> Worker:
+        """Start a worker for trials that share the configuration ``base``.
 
         Raises:
             InputError: there is no room for a worker, and never will be.

@@ -8,9 +8,13 @@ import signal
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
 
 from nas.search.launchers.base import Launcher, Worker
 from nas.search.worker import work
+
+if TYPE_CHECKING:
+    from nas.config.compose import Composed
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # torch._dynamo: the first optimizer of every process would import it, in a second
@@ -44,7 +48,7 @@ def warm_up() -> None:
 class Local(Launcher):
     """One process per core of this machine, or per share of its GPU."""
 
-    def start(self, base: tuple[str, ...]) -> Worker:
+    def start(self, base: Composed) -> Worker:
         """Start a process; see `Launcher.start`."""
         warm_up()  # which does nothing the second time
         ours, theirs = _CONTEXT.Pipe()

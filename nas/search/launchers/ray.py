@@ -9,11 +9,14 @@ import threading
 import uuid
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError
 from nas.search.launchers import seat
 from nas.search.launchers.base import Launcher, Worker
+
+if TYPE_CHECKING:
+    from nas.config.compose import Composed
 
 _ANSWER_SECONDS = 1.0
 """Ray is asked so long about a worker whose connection has ended: a lost node may not answer at all."""
@@ -23,7 +26,7 @@ class Ray(Launcher):
     """Places workers on a cluster; run the search on one of its nodes.
 
     Ray only places a process, which connects back to this one over a socket of its own, with a key that
-    only the two know. What passes through Ray are an address, the key and lists of overrides.
+    only the two know. What passes through Ray are an address, the key and a configuration.
 
     Args:
         address: of the cluster; ``auto`` is the one that this machine belongs to.
@@ -71,7 +74,7 @@ class Ray(Launcher):
             )
         return room
 
-    def start(self, base: tuple[str, ...]) -> Worker:
+    def start(self, base: Composed) -> Worker:
         """Have a worker placed as soon as there is room; see `Launcher.start`."""
         if self._door is None:
             self.capacity()
@@ -161,18 +164,18 @@ class RayWorker(Worker):
 
     Args:
         door: where it will connect.
-        base: the overrides that all trials share.
+        base: the configuration that all trials share.
         share: of a node, in Ray's words.
     """
 
-    def __init__(self, door: _Door, base: tuple[str, ...], share: dict[str, float]) -> None:
+    def __init__(self, door: _Door, base: Composed, share: dict[str, float]) -> None:
         import ray
 
         self._door, self._ticket = door, uuid.uuid4().hex
         # A process of its own, which ends with the task; the supervisor says whether it is tried again.
         place: Any = ray.remote(max_calls=1, max_retries=0, **share)(seat.sit)  # type: ignore[call-overload]
         host, port = door.address
-        self._task = place.remote(host, port, door.key, self._ticket, list(base))
+        self._task = place.remote(host, port, door.key, self._ticket, base)
 
     @property
     def connection(self) -> Connection | None:

@@ -7,26 +7,29 @@ import signal
 import socket
 import threading
 from multiprocessing.connection import Client, Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.config.compose import Composed
 
 WORK, CONTROL, STOP = "work", "control", "stop"
 _IDLE_SECONDS, _BETWEEN_SECONDS, _PROBES = 15, 5, 3
 
 
-def sit(host: str, port: int, key: bytes, ticket: str, base: list[str]) -> None:
+def sit(host: str, port: int, key: bytes, ticket: str, base: Composed) -> None:
     """Work for the supervisor at an address until it has no trials any more, or is gone.
 
     Args:
         host, port: where it listens.
         key: proves each to the other.
         ticket: this worker's name there.
-        base: the overrides that all trials share.
+        base: the configuration that all trials share.
     """
     from nas.search.worker import work
 
     connections = [_connected(host, port, key, ticket, role) for role in (WORK, CONTROL)]
     threading.Thread(target=_obey, args=(connections[1],), name="control", daemon=True).start()
-    work(connections[0], tuple(base))
+    work(connections[0], base)
 
 
 def keep_alive(connection: Any) -> None:
