@@ -55,9 +55,13 @@ class TokenHead(nn.Module):
             with torch.no_grad():
                 self.bias.copy_(_log_share(prior))
 
-    def forward(self, sequence_output: Tensor, positions: Tensor) -> Tensor:
-        """Map sequence_output [B, T, D] and positions [M] (indices into B * T) to logits [M, V]."""
-        chosen = sequence_output.flatten(0, 1).index_select(0, positions)
+    def forward(self, sequence_output: Tensor, positions: Tensor | None) -> Tensor:
+        """Map sequence_output [B, T, D] and positions [M] to logits [M, V].
+
+        Positions are indices into B * T; None: all of them.
+        """
+        tokens = sequence_output.flatten(0, 1)
+        chosen = tokens if positions is None else tokens.index_select(0, positions)
         return F.linear(self.norm(self.projection(chosen)), self._table(), self.bias)
 
     @staticmethod

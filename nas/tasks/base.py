@@ -178,9 +178,8 @@ class TaskModel(nn.Module):
         if batch.even and getattr(self.head, "reads_chosen", False):
             chosen = (batch.positions - rows * length).view(count, -1)
             sequence = self.encoder.chosen_output(batch.inputs, chosen)  # type: ignore[operator]
-            positions = torch.arange(len(rows), device=rows.device)
+            logits: Tensor = self.head(sequence, None)
         else:
             sequence = self.encoder.sequence_output(batch.inputs)  # type: ignore[operator]
-            positions = batch.positions
-        logits: Tensor = self.head(sequence, positions)
+            logits = self.head(sequence, batch.positions)
         return Answers(logits.float(), batch.labels, rows)

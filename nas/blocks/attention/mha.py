@@ -156,15 +156,21 @@ class MultiHeadAttention(ResidualBlock):
     def at(self, data: Tensor, attention_mask: Tensor | None, chosen: Tensor) -> Tensor:
         """Return `forward` at chosen tokens [B, m], as [B, m, D]: every key, but no other query is used."""
         self.check_inputs(data, attention_mask)
-        mixed = self.dropout(self.norm_mixed(self.mix_at(self.norm_before(data), attention_mask, chosen)))
-        out: Tensor = self.norm_after(self.residual(pick(data, chosen), mixed))
+        read = self.norm_before(data)
+        asked = pick(read, chosen)
+        mixed = self.dropout(self.norm_mixed(self.mix_at(read, attention_mask, chosen, asked)))
+        stream = asked if read is data else pick(data, chosen)
+        out: Tensor = self.norm_after(self.residual(stream, mixed))
         return out
 
-    def mix_at(self, data: Tensor, attention_mask: Tensor | None, chosen: Tensor) -> Tensor:
-        """Return `mix` at chosen tokens [B, m], as [B, m, D]."""
-        query, key, value = self._project(data)
-        query = pick(query.transpose(1, 2), chosen).transpose(1, 2)
-        return self._merge(self._attend(query, key, value, attention_mask), pick(data, chosen))
+    def mix_at(self, data: Tensor, attention_mask: Tensor | None, chosen: Tensor, asked: Tensor) -> Tensor:
+        """Return `mix` at chosen tokens [B, m], as [B, m, D]; ``asked`` is ``data`` there."""
+        if self.positions.turns or self.positions.adds:  # by places, which the chosen ones have lost
+            query, key, value = self._project(data)
+            query = pick(query.transpose(1, 2), chosen).transpose(1, 2)
+        else:
+            query, key, value = self._project(asked, data)
+        return self._merge(self._attend(query, key, value, attention_mask), asked)
 
     @property
     def _widths(self) -> list[int]:
@@ -184,9 +190,17 @@ class MultiHeadAttention(ResidualBlock):
 
     def _project_each(self, data: Tensor, key_value: Tensor) -> list[Tensor]:
         """Return query [B, T, H * K], key and value [B, S, G * K], which read different things."""
-        read = (self.positions.add(data), self.positions.add(key_value), key_value)
-        weights = torch.split(self.qkv.weight, self._widths)
-        biases = [None] * 3 if self.qkv.bias is None else torch.split(self.qkv.bias, self._widths)
+        ours, *theirs = self._widths
+        if not self.positions.adds:  # keys and values read the same
+            query, both = self._linear([data, key_value], [ours, sum(theirs)])
+            return [query, *torch.split(both, theirs, dim=-1)]
+        add = self.positions.add
+        return self._linear([add(data), add(key_value), key_value], self._widths)
+
+    def _linear(self, read: list[Tensor], widths: list[int]) -> list[Tensor]:
+        """Return what parts of ``qkv`` make of different things."""
+        weights = torch.split(self.qkv.weight, widths)
+        biases = [None] * len(read) if self.qkv.bias is None else torch.split(self.qkv.bias, widths)
         return [F.linear(x, weight, bias) for x, weight, bias in zip(read, weights, biases, strict=True)]
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None) -> Tensor:

@@ -21,6 +21,8 @@ class RoPE(PositionScheme):
         InputError: K is odd, or theta is not positive.
     """
 
+    turns = True
+
     def __init__(self, head_size: int, theta: float) -> None:
         super().__init__()
         check_positive(rope_theta=theta)

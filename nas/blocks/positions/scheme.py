@@ -11,6 +11,8 @@ class PositionScheme(nn.Module):
 
     adds: bool = False
     """Whether `add` changes anything, so that queries and keys read something else than values."""
+    turns: bool = False
+    """Whether `turn` changes anything, so that a query's place must be known when it is made."""
     biases: bool = False
     """Whether `bias` adds anything to the scores."""
 

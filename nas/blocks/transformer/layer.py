@@ -145,8 +145,9 @@ class TransformerLayer(Block):
         assert isinstance(self.attention, MultiHeadAttention)
         self.check_inputs(data, attention_mask)
         query, _ = self._read(data, attention_mask)
-        mixed = self.attention.mix_at(query, attention_mask, chosen)
-        return self._finish(pick(data, chosen), pick(query, chosen), mixed, None)
+        asked = pick(query, chosen)
+        mixed = self.attention.mix_at(query, attention_mask, chosen, asked)
+        return self._finish(asked if query is data else pick(data, chosen), asked, mixed, None)
 
     def _read(self, data: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return what queries, and what keys and values are made of; None: the same."""
