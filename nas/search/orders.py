@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import optuna
 from optuna.trial import Trial
@@ -44,19 +46,28 @@ class Orders:
         self._question, self._folder, self._gate, self._study = question, folder, gate, study
 
     def of(self, trial: Trial) -> Order | None:
-        """Return what a worker is told of a trial; None if it may not be trained, which is then recorded."""
-        verdict = self._gate.judge(self._question.space.walk(lambda parameter: parameter.suggest(trial)))
+        """Return what a worker is told of a trial; None if it may not be trained, which is then recorded.
+
+        So it is where the sampler has nothing left, because another supervisor asked for the last one
+        after this one had looked.
+        """
+        try:
+            values = self._question.space.walk(lambda parameter: parameter.suggest(trial))
+        except optuna.TrialPruned as error:
+            self._refuse(trial, str(error))
+            return None
+        verdict = self._gate.judge(values)
         if not verdict.fits:
-            self._refuse(trial, verdict)
+            self._refuse(trial, verdict.reason, verdict.broken)
             return None
         costs = self._costs(trial, verdict)
         replicate = trial.user_attrs.get(REPLICATE)
         more = self._evaluation.settings(trial, self._study.get_trials(deepcopy=False))
         seed = [f"seed={replicate['seed']}"] if replicate else []
-        values = (*verdict.overrides, *lines(more), *seed)
-        overrides = (*self._question.base, *values)
+        own = (*verdict.overrides, *lines(more), *seed)
+        overrides = (*self._question.base, *own)
         folder = self._folder / "trials" / str(trial.number)
-        return Order(trial.number, overrides, values, folder, self._question.name, self._scored, costs)
+        return Order(trial.number, overrides, own, folder, self._question.name, self._scored, costs)
 
     def _costs(self, trial: Trial, verdict: Verdict) -> dict[str, float]:
         """Return the objectives that are known by now, and keep them: a latency is not measured twice."""
@@ -68,10 +79,10 @@ class Orders:
             trial.set_user_attr(COSTS, costs)
         return costs
 
-    def _refuse(self, trial: Trial, verdict: Verdict) -> None:
+    def _refuse(self, trial: Trial, reason: str, broken: Mapping[str, float] = MappingProxyType({})) -> None:
         """Record what is wrong with a proposal, such that samplers learn of it."""
-        for rule, share in verdict.broken.items():
+        for rule, share in broken.items():
             trial.set_constraint(rule, share)
-        trial.set_user_attr(REFUSED, verdict.reason)
+        trial.set_user_attr(REFUSED, reason)
         # Not a failure: Optuna's own samplers learn nothing from these.
         self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)

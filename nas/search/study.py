@@ -164,8 +164,11 @@ class Study:
         kind, params = self.baselines.proposal(self._census.baselines())
         return self._enqueued(params, {BASELINE: kind})
 
-    def ask(self) -> Order:
-        """Let the sampler propose a trial; what may not be trained is recorded, and another one asked for."""
+    def ask(self) -> Order | None:
+        """Let the sampler propose a trial; what may not be trained is recorded, and another one asked for.
+
+        None: it has nothing left, though it had when this supervisor looked.
+        """
         again = self._due_again()
         if again is not None:
             return again
@@ -174,7 +177,7 @@ class Study:
             return self._enqueued(*proposal)
         for _ in range(REDRAWS):
             order = self._order(self._leases.ask(self.optuna, {}, {}))
-            if order is not None:
+            if order is not None or self.exhausted():
                 return order
         params = self.gate.sample(random.Random(len(self._census.every())))
         assert params is not None  # a plan without any is refused

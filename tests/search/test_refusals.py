@@ -12,8 +12,10 @@ from optuna.trial import TrialState
 from nas.files import read_json
 from nas.search.baselines import Baselines
 from nas.search.gate import Gate
+from nas.search.leaderboard import REFUSED
 from nas.search.objectives import Objective
 from nas.search.question import Question
+from nas.search.samplers.grid import Grid
 from nas.search.samplers.proposing import ProposingSampler
 from nas.search.samplers.surrogate import Surrogate
 from nas.search.samplers.tpe import TPE
@@ -39,7 +41,7 @@ def opened(folder: Path, sampler: Any = None, space: Any = None, forbid: Any = (
     )  # fmt: skip
     gate = Gate(made)
     sampler = sampler or optuna.samplers.RandomSampler(seed=0)
-    if isinstance(sampler, ProposingSampler):
+    if isinstance(sampler, ProposingSampler | Grid):
         sampler.guide(Guide(made, gate.allows))
     if more.pop("baselines", 0):
         more["baselines"] = Baselines(gate, _Sizes(), 2, 0)  # type: ignore[arg-type]
@@ -224,3 +226,24 @@ def test_baselines_come_last_and_are_compared(tmp_path: Path) -> None:
     assert [told[kind]["trials"] for kind in ("search", "random", "largest")] == [2, 2, 2]
     again = opened(tmp_path / "s", baselines=2, forbid=FORBID)
     assert not again.lacks(3)
+
+
+def test_another_supervisor_may_ask_for_the_last_one_after_we_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = opened(tmp_path / "s", Grid(), {"encoder.hidden_cls": [["a"], ["b"]]})
+    for _ in range(2):
+        order = study.next(9)
+        assert order is not None
+        study.identify(
+            order.number,
+            str(order.number),
+            {"string": "a", "hash": "h", "parameters": 1, "flops_per_token": 1.0},
+        )
+    before, real, stale = study.rows(), Study.exhausted, [""]  # when it looked, there was one left
+    monkeypatch.setattr(Study, "exhausted", lambda self: stale.pop() if stale else real(self))
+    assert study.next(9) is None
+    [late] = [t for t in study.optuna.trials if REFUSED in t.user_attrs]
+    assert (late.number, late.state) == (2, TrialState.PRUNED)
+    assert "all are tried" in late.user_attrs[REFUSED]
+    assert (study.rows(), study.asked()) == (before, 2)

@@ -13,6 +13,7 @@ from typing import Any
 import optuna
 import pytest
 
+from nas.search.leaderboard import REFUSED
 from nas.search.storages.postgres import Postgres
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
@@ -50,9 +51,11 @@ def start(server: Any, lab: Any, request: pytest.FixtureRequest) -> Iterator[Sta
 
 
 def trials(server: Any, name: str, folder: Path) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials of a study, but for what a supervisor asked for when there was nothing left."""
     storage = Postgres(server.url)
     try:
-        return optuna.load_study(study_name=name, storage=storage.open(folder)).get_trials()
+        every = optuna.load_study(study_name=name, storage=storage.open(folder)).get_trials()
+        return [trial for trial in every if REFUSED not in trial.user_attrs]
     except KeyError:
         return []  # it has not begun
     finally:
