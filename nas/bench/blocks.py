@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nas.bench.base import Bench, Shape
 from nas.bench.library import build_block, choose_blocks
-from nas.bench.measure import Timing, choose_clock, interleave, ratio
+from nas.bench.measure import Timing, check_device, choose_clock, interleave, ratio
 from nas.bench.peers import Peer, peers_of
 from nas.bench.plain import plain_form
 from nas.bench.tables import SLOWER, block_tables
@@ -60,8 +60,7 @@ class BlockBench(Bench):
         check_positive(seconds=seconds, threads=threads)
         check_choice("precision", precision, ["fp32", "bf16"])
         check_choice("device", device, ["cpu", "cuda"])
-        if device == "cuda" and not torch.cuda.is_available():
-            raise InputError("bench.device='cuda': this machine has no CUDA device")
+        check_device(device)
         self.blocks = choose_blocks(blocks)
         self.shapes = [_shape(shape) for shape in shapes or [[64, 64, 64, 4]]]
         self.seconds = seconds

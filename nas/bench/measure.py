@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nas.errors import InputError
 from nas.seeding import generator
 
 WARM_UP = 2
@@ -48,6 +49,12 @@ class Ratio:
     value: float
     low: float
     high: float
+
+
+def check_device(device: str) -> None:
+    """Raise `InputError` if a bench is to run on a device that is not there."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("bench.device='cuda': this machine has no CUDA device")
 
 
 def choose_clock(device: torch.device, threads: int) -> Clock:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
+from nas.bench.bare import bare_loop, take_step
 from nas.bench.base import Bench
-from nas.bench.measure import choose_clock, interleave, ratio
+from nas.bench.measure import check_device, choose_clock, interleave, ratio
 from nas.bench.peers.models import like_bert
-from nas.bench.throughput import RATE, SHAPES
+from nas.bench.throughput import SHAPES
 from nas.config.compose import compose
 from nas.config.parts import build_encoder
-from nas.errors import InputError, check_choice, check_positive
+from nas.errors import check_choice, check_positive
 from nas.progress import Say, silent
 from nas.seeding import seed_torch
 from nas.tasks.base import VALIDATION
@@ -25,10 +27,7 @@ from nas.tasks.corpora.stdlib import StdlibCorpus
 from nas.tasks.generated import TRAINING
 from nas.tasks.labelled import Labelled
 from nas.tasks.tokenizers.bpe import BPETokenizer
-from nas.train.loop import TrainingLoop
 from nas.train.memory import keep_memory
-from nas.train.optimizers import AdamW
-from nas.train.schedules import Constant
 from nas.train.threads import thread_count
 from nas.train.trainer import Trainer
 
@@ -71,8 +70,7 @@ class PaddingBench(Bench):
         self.shapes = shapes or ["tiny", "small"]
         for shape in self.shapes:
             check_choice("bench.shapes", shape, list(SHAPES))
-        if device == "cuda" and not torch.cuda.is_available():
-            raise InputError("bench.device='cuda': this machine has no CUDA device")
+        check_device(device)
         self.cache, self.seconds, self.device, self.threads = cache, seconds, device, threads
 
     def measure(self, seed: int, report: Say) -> dict[str, Any]:
@@ -135,16 +133,11 @@ class PaddingBench(Bench):
         encoder = build_encoder(config, task)
         seed_torch(seed, "head")
         trainer = Trainer(steps=10**9, log_every=10**9, device=self.device, batch_size=shape.batch)
-        loop = TrainingLoop(
-            trainer, task.model(encoder), task, AdamW(RATE), Constant(warmup=0.0), seed, Path(), "", silent
-        )
-        loop.model.train()
+        loop = bare_loop(trainer, task.model(encoder), task, seed)
 
         def train() -> None:
             for _ in range(WINDOW):
-                loop.step()
-                loop.position.step += 1
-            loop.readings.read()
+                take_step(loop)
 
         return train
 
@@ -169,7 +162,7 @@ class Paragraphs(Classification):
     def read(self) -> dict[str, list[Labelled]]:
         """Return the first paragraphs of the files."""
         texts = (t for document in StdlibCorpus().documents(silent) for t in document.text.split(b"\n\n"))
-        kept = [text for text, _ in zip((t for t in texts if t.strip()), range(self.rows), strict=False)]
+        kept = itertools.islice((text for text in texts if text.strip()), self.rows)
         rows = [Labelled(text, None, str(b" = " in text), f"paragraph {i}") for i, text in enumerate(kept)]
         return {TRAINING: rows, VALIDATION: rows[:1]}
 

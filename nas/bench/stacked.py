@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
 from torch import nn
 
+from nas.bench.bare import RATE, bare_loop, take_step
 from nas.bench.base import Bench
 from nas.bench.markov import MarkovText
-from nas.bench.measure import choose_clock, interleave, ratio
-from nas.bench.throughput import RATE, READ_EVERY, SHAPES
+from nas.bench.measure import check_device, choose_clock, interleave, ratio
+from nas.bench.throughput import SHAPES
 from nas.config.compose import compose
 from nas.config.parts import build_encoder
-from nas.errors import InputError, check_choice, check_positive
-from nas.progress import Say, silent
+from nas.errors import check_choice, check_positive
+from nas.progress import Say
 from nas.seeding import seed_torch
-from nas.train.loop import TrainingLoop
 from nas.train.memory import keep_memory
 from nas.train.optimizers import AdamW
 from nas.train.schedules import Constant
@@ -62,8 +60,7 @@ class StackedBench(Bench):
         check_positive(seconds=seconds, threads=threads, candidates=min(self.candidates))
         for shape in self.shapes:
             check_choice("bench.shapes", shape, list(SHAPES))
-        if device == "cuda" and not torch.cuda.is_available():
-            raise InputError("bench.device='cuda': this machine has no CUDA device")
+        check_device(device)
         self.seconds, self.device, self.threads = seconds, device, threads
 
     def measure(self, seed: int, report: Say) -> dict[str, Any]:
@@ -96,11 +93,8 @@ class StackedBench(Bench):
         task = MarkovText(shape.vocab, shape.tokens, shape.batch)
         settings = {"precision": precision, "device": self.device, "batch_size": shape.batch}
         trainer = Trainer(steps=10**9, log_every=10**9, **settings)  # type: ignore[arg-type]
-        loop = TrainingLoop(
-            trainer, _model(shape, task, seed), task, AdamW(RATE), Constant(warmup=0.0), seed,
-            Path(), "", silent,
-        )  # fmt: skip
-        calls: dict[str, Callable[[], object]] = {"single": lambda: _step(loop)}
+        loop = bare_loop(trainer, _model(shape, task, seed), task, seed)
+        calls: dict[str, Callable[[], object]] = {"single": lambda: take_step(loop)}
         for count in self.candidates:
             models = [_model(shape, task, seed + index) for index in range(count)]
             stack = Stack(
@@ -118,13 +112,6 @@ class StackedBench(Bench):
                 "interval": [count * found.low, count * found.high],
             })  # fmt: skip
         return rows
-
-
-def _step(loop: TrainingLoop) -> None:
-    loop.step()
-    loop.position.step += 1
-    if loop.position.step % READ_EVERY == 0:
-        loop.readings.read()
 
 
 def _model(shape: ModelShape, task: MarkovText, seed: int) -> nn.Module:

@@ -11,22 +11,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import nn
 
+from nas.bench.bare import RATE, bare_loop, take_step
 from nas.bench.base import Bench
 from nas.bench.limits import matmul_limit, peak_memory, training_flops
 from nas.bench.markov import MarkovText
-from nas.bench.measure import Timing, choose_clock, interleave, ratio
+from nas.bench.measure import Timing, check_device, choose_clock, interleave, ratio
 from nas.bench.peers.models import RIVALS, ModelShape, Rival
 from nas.bench.throughput_tables import throughput_tables
 from nas.config.compose import compose
 from nas.config.parts import build_encoder
 from nas.errors import InputError, check_choice, check_positive
-from nas.progress import Say, silent
+from nas.progress import Say
 from nas.seeding import seed_torch
 from nas.train.compile import Compile, choose_compile, compile_model
-from nas.train.loop import TrainingLoop
 from nas.train.memory import keep_memory
-from nas.train.optimizers import AdamW
-from nas.train.schedules import Constant
 from nas.train.threads import thread_count
 from nas.train.trainer import Trainer
 
@@ -41,9 +39,6 @@ SHAPES = {
 }
 """D, L, H, F, T, B, V; ``base`` is BERT's, for a GPU."""
 LOSS_STEPS, LAST = 200, 20
-RATE = 1e-3
-READ_EVERY = 10
-"""Steps after which our loop reads its losses, as in training."""
 
 
 class ThroughputBench(Bench):
@@ -87,8 +82,7 @@ class ThroughputBench(Bench):
         default = ["tiny", "small", *(["base"] if device == "cuda" else [])]
         for shape in shapes or default:
             check_choice("bench.shapes", shape, list(SHAPES))
-        if device == "cuda" and not torch.cuda.is_available():
-            raise InputError("bench.device='cuda': this machine has no CUDA device")
+        check_device(device)
         self.rivals = [r for r in RIVALS if not rivals or any(part in r.name for part in rivals)]
         if not self.rivals:
             raise InputError(f"bench.rivals={rivals}: none of {[r.name for r in RIVALS]} has such a name")
@@ -165,27 +159,14 @@ class _Field:
         encoder = build_encoder(config, self.task)
         seed_torch(self.seed, "head")
         trainer = Trainer(**{**self.bench.trainer.config, "batch_size": self.shape.batch})
-        loop = TrainingLoop(
-            trainer, self.task.model(encoder), self.task, AdamW(RATE), Constant(warmup=0.0), self.seed,
-            Path(), "", silent,
-        )  # fmt: skip
+        loop = bare_loop(trainer, self.task.model(encoder), self.task, self.seed)
         compile_model(
             loop.model, choose_compile(trainer.compile, loop.device), _cache(config), self.report,
             graphs=loop.device.type == "cuda",
         )  # fmt: skip
-        loop.model.train()
-
-        def step() -> Any:
-            loop.step()
-            loop.position.step += 1
-            loss = loop.readings.latest
-            if loop.position.step % READ_EVERY == 0:
-                loop.readings.read()
-            return loss
-
         precision = "bf16" if loop.dtype is torch.bfloat16 else "fp32"
         name = f"ours ({overrides[0].partition('=')[2]})"
-        return _Runner(name, loop.model, step, precision)
+        return _Runner(name, loop.model, lambda: take_step(loop), precision)
 
     def _forms(self, rival: Rival, ours: str) -> list[_Runner]:
         """Build a rival in each of its forms; others' code may be absent or changed: that is told."""

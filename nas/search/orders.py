@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import optuna
 from optuna.trial import Trial
@@ -54,7 +53,7 @@ class Orders:
         try:
             values = self._question.space.walk(lambda parameter: parameter.suggest(trial))
         except optuna.TrialPruned as error:
-            self._refuse(trial, str(error))
+            self._refuse(trial, str(error), {})
             return None
         verdict = self._gate.judge(values)
         if not verdict.fits:
@@ -79,7 +78,7 @@ class Orders:
             trial.set_user_attr(COSTS, costs)
         return costs
 
-    def _refuse(self, trial: Trial, reason: str, broken: Mapping[str, float] = MappingProxyType({})) -> None:
+    def _refuse(self, trial: Trial, reason: str, broken: Mapping[str, float]) -> None:
         """Record what is wrong with a proposal, such that samplers learn of it."""
         for rule, share in broken.items():
             trial.set_constraint(rule, share)
