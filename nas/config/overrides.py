@@ -26,8 +26,17 @@ def parse(override: str) -> Override:
 
 
 def readable(overrides: Sequence[str]) -> list[str]:
-    """Return overrides with a bare ``~/path`` in quotes, which Hydra's grammar cannot read without."""
-    return [re.sub(r"^([^=]+)=(~[^'\"\[\]{},=]*)$", r"\1='\2'", override) for override in overrides]
+    """Return overrides with quotes where Hydra's grammar would not read what its user means.
+
+    A bare ``~/path`` it cannot read, and of names it takes ``study=2024`` for a number.
+    """
+    quoted = (re.sub(r"^([^=]+)=(~[^'\"\[\]{},=]*)$", r"\1='\2'", override) for override in overrides)
+    return [_NAMES_LIKE_NUMBERS.sub(r"\1='\2'", override) for override in quoted]
+
+
+_NAMES_LIKE_NUMBERS = re.compile(
+    r"^(study|experiment|sweep)=([-+.]?\d[\w.+-]*|[-+]?inf|nan|true|false)$", re.IGNORECASE
+)
 
 
 def split_grid(overrides: Sequence[str]) -> list[list[str]]:

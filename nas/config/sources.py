@@ -52,7 +52,9 @@ def register_file(group: str, value: str, outputs: str) -> tuple[str, str] | Non
     if not isinstance(node, DictConfig):
         raise InputError(f"{group}={value!r} must hold keys and values, not a list")
     path = path.resolve()
-    name = re.sub(r"\W", "_", path.stem) + "_" + hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    # a letter first: Hydra takes 8_29668804 for a number
+    stem = re.sub(r"\W", "_", path.stem)
+    name = f"file_{stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     _store(group, name, node)
     return name, str(path)
 

@@ -51,7 +51,7 @@ EXACT = {
     "encoder.hidden_size=true": "encoder.hidden_size=True must be an integer",
     "encoder.num_heads=null": "encoder.num_heads=None must be an integer",
     "seed=x": "seed='x' must be an integer",
-    "study=3": "study=3 must be a text or null",
+    "study=[3]": "study=[3] must be a text or null",
     "optimizer.lr=abc": "optimizer.lr='abc' must be a number",
     "trainer.precision=f16": "trainer.precision='f16' must be one of ['auto', 'fp32', 'tf32', 'bf16', "
     "'fp16']; did you mean 'fp16'?",

@@ -1,0 +1,39 @@
+"""Files and studies named on the command line, whatever their names look like."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from nas.config.compose import compose
+
+NUMBERS = ["2024", "2024_11", "1e5", "-3", ".5", "nan", "true"]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_study_may_be_called_like_a_number(name: str) -> None:
+    assert compose("train", [f"study={name}"]).plain["study"] == name
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_study_like_a_number_stands_for_its_winner(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "best.yaml").write_text("seed: 97\n")
+    assert compose("train", [f"experiment={name}", f"paths.outputs={tmp_path}"]).plain["seed"] == 97
+
+
+def test_null_is_no_name() -> None:
+    assert compose("train", ["study=null"]).plain["study"] is None
+
+
+def test_a_file_whose_registered_name_has_digits_alone(tmp_path: Path) -> None:
+    def digest(file: Path) -> str:
+        return hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
+
+    files = (tmp_path / str(folder) / "8.yaml" for folder in range(10_000))
+    file = next(file for file in files if digest(file).isdecimal())
+    file.parent.mkdir()
+    file.write_text("seed: 97\n")
+    assert compose("train", [f"experiment={file}"]).plain["seed"] == 97
