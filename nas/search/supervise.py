@@ -59,13 +59,11 @@ class Supervisor:
         with StopRequest() as stop:
             while self._hand_out() or self._waits():
                 self._tell()  # by now every worker has its next trial
-                if stop.requested:
-                    say("stopping: saving the trials in hand")
-                    self.crew.interrupt(self._answer)
-                    self._tell()
-                    raise InterruptedRunError("everything finished is kept; run the same command to continue")
                 for member, message in self.crew.messages(timeout=0.5):
-                    self._answer(member, message)
+                    if not (stop.requested and isinstance(message, Died)):  # it was stopped as well
+                        self._answer(member, message)
+                if stop.requested:
+                    self._stop()
                 for number in self.study.renew():
                     self._lose(number)
                 running = [
@@ -76,6 +74,12 @@ class Supervisor:
                 self.display.update(running)
         self._tell()
         self.crew.dismiss()
+
+    def _stop(self) -> None:
+        say("stopping: saving the trials in hand")
+        self.crew.interrupt(self._answer)
+        self._tell()
+        raise InterruptedRunError("everything finished is kept; run the same command to continue")
 
     def _hand_out(self) -> bool:
         """Give idle workers their next trial, as long as there is one; return whether any worker trains."""

@@ -119,6 +119,7 @@ def work(connection: Connection, base: Composed) -> None:
         base: the configuration that all trials share.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # which the fork server holds back
     _end_with_parent()
     try:
         while (order := connection.recv()) is not None:

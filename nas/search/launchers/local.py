@@ -32,7 +32,8 @@ def warm_up() -> None:
     """Start the process that workers are forked from; it imports PyTorch once, while others work."""
     _CONTEXT.set_forkserver_preload(_PRELOAD)
     resource_tracker.ensure_running()  # here: it would undo what comes next
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is ours to handle
+    # Inherited: both are ours to handle, also where every process gets them, as a terminal and SLURM do.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     safe = os.environ.get("PYTHONSAFEPATH")
     # It imports before it knows our sys.path: a folder `nas` where the user stands must not be taken for us.
     os.environ["PYTHONSAFEPATH"] = "1"
