@@ -15,7 +15,7 @@ from nas.search.crew import Crew, Died, Member, ignore
 from nas.search.display import Display
 from nas.search.storages.leases import LostTrialError
 from nas.search.study import Study
-from nas.search.worker import Ended, Identified, Order, Paused, Rung, Said
+from nas.search.worker import Ended, Identified, Order, Paused, Rung, Said, unmark
 from nas.train.interrupt import StopRequest
 
 Save = Callable[[], bool]
@@ -60,7 +60,9 @@ class Supervisor:
             while self._hand_out() or self._waits():
                 self._tell()  # by now every worker has its next trial
                 for member, message in self.crew.messages(timeout=0.5):
-                    if not (stop.requested and isinstance(message, Died)):  # it was stopped as well
+                    if stop.requested and isinstance(message, Died):
+                        unmark(message.order.folder)  # it was stopped as well
+                    else:
                         self._answer(member, message)
                 if stop.requested:
                     self._stop()
@@ -77,7 +79,10 @@ class Supervisor:
 
     def _stop(self) -> None:
         say("stopping: saving the trials in hand")
+        orders = [member.order for member in self.crew.busy() if member.order is not None]
         self.crew.interrupt(self._answer)
+        for order in orders:
+            unmark(order.folder)  # one that was asked to end too early to save did not die of its trial
         self._tell()
         raise InterruptedRunError("everything finished is kept; run the same command to continue")
 

@@ -144,12 +144,13 @@ def _begun(folder: Path) -> Iterator[None]:
     except _GONE:
         raise
     except BaseException:
-        _unmark(folder)
+        unmark(folder)
         raise
-    _unmark(folder)
+    unmark(folder)
 
 
-def _unmark(folder: Path) -> None:
+def unmark(folder: Path) -> None:
+    """Note that no worker has the trial of a run folder in hand any more."""
     (folder / BEGUN).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # what was not trained leaves no folder
         folder.rmdir()

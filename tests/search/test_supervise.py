@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from nas.errors import InterruptedRunError
 from nas.search import run
+from nas.search.crew import Died
 from nas.search.supervise import Supervisor
-from nas.search.worker import BEGUN
+from nas.search.worker import BEGUN, Order
 from nas.train.checkpoint import FOLDER
 from tests.search.test_study import opened
 
@@ -112,3 +115,29 @@ def test_deaths_of_a_search_are_no_retries_unless_they_come_in_a_row(tmp_path: P
         assert order is not None
     dying.die(order)
     assert dying.next(retries=0) is None
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_who_is_stopped_too_early_to_save_has_not_died(tmp_path: Path, gone: bool) -> None:
+    """A worker may end by our request, or by the signal that we got as well."""
+    order = Order(0, (), (), tmp_path, "s")
+    (tmp_path / BEGUN).touch()
+    member = SimpleNamespace(order=order)
+
+    def messages(timeout: float) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        if gone:
+            member.order = None
+            yield member, Died(order, "its worker was killed by SIGTERM")
+
+    crew = SimpleNamespace(
+        idle=list,
+        busy=lambda: [m for m in (member,) if m.order],
+        messages=messages,
+        interrupt=lambda answer: None,
+    )
+    study = SimpleNamespace(take_ended=list)  # of deaths nobody tells it
+    supervisor = Supervisor(study, crew, 1, 1, SimpleNamespace(), lambda: True)  # type: ignore[arg-type]
+    with pytest.raises(InterruptedRunError):
+        supervisor.run()
+    assert not (tmp_path / BEGUN).exists()
