@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +11,7 @@ from nas.bench.compared import Comparison, slug
 from nas.bench.evidence import Question, candidates_of, meta_run, metric_of, questions, read_question, told
 from nas.bench.fleet import Fleet
 from nas.bench.winners import candidate_of, cross_evaluate, find_winners, metrics_of
+from nas.cores import usable_cores
 from nas.errors import InputError, check_positive
 from nas.files import write_json
 from nas.progress import Say
@@ -65,7 +65,7 @@ class TaskBench(Bench):
         self.asked = questions
         self.outputs, self.cache = Path(outputs).expanduser(), Path(cache).expanduser()
         self.scale, self.seeds = scale, seeds
-        self.workers = workers or _cores()
+        self.workers = workers or usable_cores()
         self.record = Path(record).expanduser() if record is not None else None
 
     def measure(self, seed: int, report: Say) -> dict[str, Any]:
@@ -174,8 +174,3 @@ class TaskBench(Bench):
         task = meta_run(question.base).task
         task.prepare(self.cache, lambda line: None)
         return guess(task, split, measure)  # type: ignore[arg-type]
-
-
-def _cores() -> int:
-    allowed = getattr(os, "sched_getaffinity", None)  # macOS has none
-    return len(allowed(0)) if allowed else os.cpu_count() or 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from nas.config.compose import Composed, compose
 from nas.config.instantiate import instantiate_node
 from nas.config.overrides import parse
 from nas.config.root import SEARCH_ONLY
+from nas.cores import usable_cores
 from nas.errors import InputError, nearest
 from nas.search.constraints import LATENCY, Limit, read_limits
 from nas.search.evaluation import Evaluator
@@ -246,6 +246,4 @@ def _workers(config: dict[str, Any], reference: AnyRun) -> int:
 
     if choose_device(config["trainer"]["device"]).type != "cpu":
         return 1
-    allowed = getattr(os, "sched_getaffinity", None)  # macOS has none
-    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
-    return max(1, cores // int(config["trainer"]["threads"]))
+    return max(1, usable_cores() // int(config["trainer"]["threads"]))
