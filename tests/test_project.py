@@ -19,7 +19,7 @@ import nas
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
-    {"errors", "configured", "progress", "provenance", "seeding", "pareto"},
+    {"errors", "configured", "cores", "progress", "provenance", "seeding", "pareto"},
     {"files", "slots", "strip", "factories", "inputs", "masks", "heads", "scaffold_config"},
     {"blocks", "track", "drawing"},
     {"embeddings", "tasks", "scaffold_slots", "report"},
