@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,6 +38,8 @@ class OverheadBench(Bench):
         workers: how many processes train; one study for each.
         trials: that each worker trains, the first three not counted.
         overrides: of the studies, after their own.
+        postgres: where the studies are kept, as ``postgresql://user@host/database``; they stay there.
+            None: in journal files.
 
     Raises:
         InputError: a number that is not positive, or overrides that make no search.
@@ -53,13 +56,15 @@ class OverheadBench(Bench):
         workers: list[int] | None = None,
         trials: int = 30,
         overrides: list[str] | None = None,
+        postgres: str | None = None,
     ) -> None:
         self.finished = [10, 1000] if finished is None else finished
         self.workers = [1, 2] if workers is None else workers
         check_positive(trials=trials - WARM_UP, **{f"finished.{i}": n for i, n in enumerate(self.finished)})
         check_positive(**{f"workers.{i}": n for i, n in enumerate(self.workers)})
         self.trials = trials
-        self.overrides = list(overrides or [])
+        kept = [] if postgres is None else ["storage=postgres", f"storage.url={postgres}"]
+        self.overrides = [*kept, *(overrides or [])]
 
     def measure(self, seed: int, report: Say) -> dict[str, Any]:
         """Search once for each number of finished trials and of workers; see `Bench`."""
@@ -92,7 +97,7 @@ class OverheadBench(Bench):
             paused = round(self.paused * finished)
             n_trials = finished + paused + self.trials * workers
             own = [f"paths.outputs={folder}/outputs", f"paths.cache={folder}/cache", f"workers={workers}"]
-            fixed = [f"seed={seed}", f"n_trials={n_trials}", "study=overhead"]
+            fixed = [f"seed={seed}", f"n_trials={n_trials}", f"study=overhead-{uuid.uuid4().hex[:8]}"]
             plan = plan_search(compose("search", [*TINY, *self.settings, *own, *fixed, *self.overrides]))
             fill(plan, finished, paused, seed)
             return self.told(measure_study(plan, Path(folder), self.trains), workers)

@@ -19,6 +19,7 @@ from nas.bench.stopwatch import Lap, Stopwatch, find, restored
 from nas.config.compose import Composed
 from nas.files import read_json
 from nas.search.plan import Plan
+from nas.search.storages.postgres_memory import PostgresMemory
 from nas.search.worker import Order, work
 
 WAITING, STEP, EVALUATION, SAMPLER = "waiting", "step", "evaluation", "sampler"
@@ -67,9 +68,14 @@ SUPERVISOR = {
         "nas.search.study:Study.rows",
     ],
     "storage": [
-        f"optuna.storages:JournalStorage.{name}"
-        for name, value in vars(optuna.storages.JournalStorage).items()
+        f"{kind.__module__}:{kind.__name__}.{name}"
+        for kind in (optuna.storages.JournalStorage, PostgresMemory)
+        for name, value in vars(kind).items()
         if not name.startswith("_") and callable(value)
+    ],
+    "leases": [
+        f"nas.search.storages.postgres_leases:PostgresLeases.{name}"
+        for name in ("_begin", "take", "confirm", "let_go", "renew")
     ],
     WAITING: ["nas.search.crew:wait"],
 }
@@ -194,18 +200,22 @@ def fill(plan: Plan, finished: int, paused: int, seed: int) -> None:
     for number in range(finished + paused):
         _fill_in(inner, plan, number, number < finished)
     plan.folder.mkdir(parents=True)
-    storage = instantiate_node("storage", plan.config["storage"]).open(plan.folder)
-    study = optuna.create_study(storage=storage, study_name=question.name, directions=directions)
+    storage = instantiate_node("storage", plan.config["storage"])
+    opened = storage.open(plan.folder)
+    study = optuna.create_study(storage=opened, study_name=question.name, directions=directions)
     with unittest.mock.patch("os.fsync"):  # a wait for the disk for each would take minutes
         study.add_trials(inner.get_trials(deepcopy=False))
+    storage.close()
 
 
 def _fill_in(study: optuna.Study, plan: Plan, number: int, finished: bool) -> None:
     from nas.search.census import KEY
     from nas.search.leaderboard import RESULT
     from nas.search.rungs.reports import DECIDED, PAUSED
+    from nas.search.storages.postgres_leases import OURS
 
     trial = study.ask()
+    trial.set_user_attr(OURS, True)
     own = plan.question.space.overrides(trial)
     facts = {**_FACTS, "overrides": [*plan.question.base, *own], "own": len(own), "hash": f"{number:012x}"}
     trial.set_user_attr(RESULT, facts)

@@ -69,10 +69,9 @@ class Hands:
     def keep(self, number: int) -> None:
         """Store what is known of a trial: another start may have to end it."""
         trial, facts = self._trials[number], dict(self._facts[number])
-        key = facts.pop(KEY, None)
-        trial.set_user_attr(RESULT, facts)
-        if key is not None:
-            trial.set_user_attr(KEY, key)
+        for name, value in ((KEY, facts.pop(KEY, None)), (RESULT, facts)):
+            if value is not None and trial.user_attrs.get(name) != value:  # each write takes milliseconds
+                trial.set_user_attr(name, value)
 
     def pause(self, number: int) -> None:
         """Note that a trial is paused: an equal one shall not be trained beside it."""

@@ -12,6 +12,7 @@ from nas.search.storages.base import Storage
 from nas.search.storages.leases import Leases
 from nas.search.storages.patient import first_line, patient
 from nas.search.storages.postgres_leases import PostgresLeases
+from nas.search.storages.postgres_memory import PostgresMemory
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -38,6 +39,7 @@ class Postgres(Storage):
         self.patience, self.lease_seconds = patience, lease_seconds
         self._url = _parsed(url)
         self._engines: list[sqlalchemy.Engine] = []
+        self._opened: optuna.storages.BaseStorage | None = None
 
     def open(self, folder: Path) -> optuna.storages.BaseStorage:
         """Connect, and make the tables if they are not there.
@@ -51,8 +53,12 @@ class Postgres(Storage):
             raise self._unusable(error) from error
         self._engines.append(storage.engine)
         self._check_writable(storage)
-        # The cache keeps finished trials, so that a study of thousands is not read again and again.
-        return patient(optuna.storages.get_storage(storage), self.patience, str(self._url))
+        try:
+            remembering = PostgresMemory(storage)
+        except Exception as error:  # the driver and SQLAlchemy each have their own
+            raise self._unusable(error) from error
+        self._opened = patient(remembering, self.patience, str(self._url))
+        return self._opened
 
     def _one_after_another(self) -> optuna.storages.RDBStorage:
         """Open Optuna's storage while no other process does: two that make its tables at once both fail."""
@@ -72,7 +78,10 @@ class Postgres(Storage):
             self._address(), pool_size=1, pool_pre_ping=True, connect_args=self._connection()
         )
         self._engines.append(engine)
-        return PostgresLeases(engine, study, folder, self.lease_seconds, self.patience, str(self._url))
+        assert self._opened is not None  # see `Storage.leases`
+        return PostgresLeases(
+            self._opened, engine, study, folder, self.lease_seconds, self.patience, str(self._url)
+        )
 
     def close(self) -> None:
         """Let all connections go."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import optuna
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from nas.search.storages.leases import Leases, LostTrialError
 from nas.search.storages.patient import with_patience
@@ -67,6 +67,7 @@ class PostgresLeases(Leases):
     only if it ended well.
 
     Args:
+        storage: Optuna's, of the trials.
         engine: to the server; a turn has one connection.
         study: its name.
         folder: the study's; no other process searches it in this folder.
@@ -76,8 +77,16 @@ class PostgresLeases(Leases):
     """
 
     def __init__(
-        self, engine: sqlalchemy.Engine, study: str, folder: Path, seconds: float, patience: float, name: str
+        self,
+        storage: optuna.storages.BaseStorage,
+        engine: sqlalchemy.Engine,
+        study: str,
+        folder: Path,
+        seconds: float,
+        patience: float,
+        name: str,
     ) -> None:
+        self._storage = storage
         self._engine, self._patience, self._name = engine, patience, name
         self._seconds = seconds
         self._who = {
@@ -115,7 +124,12 @@ class PostgresLeases(Leases):
 
     def ask(self, study: optuna.Study, params: Mapping[str, Any], attributes: Mapping[str, Any]) -> Trial:
         """Ask for a trial that is marked from its first moment: a kill never leaves one that nobody owns."""
-        study.enqueue_trial(dict(params), user_attrs={OURS: True, **attributes})
+        marked = {OURS: True, **attributes}
+        if not params and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            template = create_trial(state=TrialState.RUNNING, user_attrs=marked)
+            study_id = self._storage.get_study_id_from_name(study.study_name)
+            return Trial(study, self._storage.create_new_trial(study_id, template))
+        study.enqueue_trial(dict(params), user_attrs=marked)
         trial = study.ask()
         self.mark(trial)
         return trial
