@@ -13,6 +13,7 @@ from nas.search.storages.leases import Leases
 from nas.search.storages.patient import first_line, patient
 from nas.search.storages.postgres_leases import PostgresLeases
 from nas.search.storages.postgres_memory import PostgresMemory
+from nas.search.storages.postgres_ping import ping_idle
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -64,19 +65,20 @@ class Postgres(Storage):
         """Open Optuna's storage while no other process does: two that make its tables at once both fail."""
         import sqlalchemy
 
-        settings = {"pool_pre_ping": True, "connect_args": self._connection()}
+        settings = {"connect_args": self._connection()}
         engine = sqlalchemy.create_engine(self._address(), poolclass=sqlalchemy.pool.NullPool, **settings)
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(hashtextextended('nas', 0))"))
-            return optuna.storages.RDBStorage(self._address(), engine_kwargs=settings)
+            storage = optuna.storages.RDBStorage(self._address(), engine_kwargs=settings)
+        ping_idle(storage.engine)
+        return storage
 
     def leases(self, study: str, folder: Path) -> Leases:
         """Join those that search the study, here and on other machines; see `Storage.leases`."""
         import sqlalchemy
 
-        engine = sqlalchemy.create_engine(
-            self._address(), pool_size=1, pool_pre_ping=True, connect_args=self._connection()
-        )
+        engine = sqlalchemy.create_engine(self._address(), pool_size=1, connect_args=self._connection())
+        ping_idle(engine)
         self._engines.append(engine)
         assert self._opened is not None  # see `Storage.leases`
         return PostgresLeases(

@@ -50,6 +50,7 @@ class PostgresMemory(BaseStorage):
         self._changes = Changes(rdb.engine)
         self._studies: dict[int, _Trials] = {}
         self._stale: set[int] = set()
+        self._study_of: dict[int, int] = {}
         self._inside: set[int] = set()  # what the inner storage has seen: it refuses parameters of others
         self._lock = threading.RLock()
 
@@ -66,10 +67,9 @@ class PostgresMemory(BaseStorage):
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Return a trial."""
         with self._lock:
-            known = self._known(trial_id)
-            if known is None or not known.state.is_finished():
-                for study_id, trials in self._studies.items():
-                    self._look(study_id, trials)
+            known, study_id = self._known(trial_id), self._study_of.get(trial_id)
+            if study_id in self._studies and (known is None or not known.state.is_finished()):
+                self._look(study_id, self._studies[study_id])
                 known = self._known(trial_id)
         return self._inner.get_trial(trial_id) if known is None else known
 
@@ -78,6 +78,7 @@ class PostgresMemory(BaseStorage):
         with self._lock:
             trial_id = self._inner.create_new_trial(study_id, template_trial)
             self._inside.add(trial_id)
+            self._study_of[trial_id] = study_id
             return trial_id
 
     def set_trial_param(
@@ -131,6 +132,7 @@ class PostgresMemory(BaseStorage):
             self._load(study_id, trials)
             return
         self._stale |= news.changed
+        self._study_of.update(dict.fromkeys(news.new, study_id))
         self._read(news.new, trials)
         for study in self._studies.values():
             self._read(sorted(self._stale & study.keys()), study)
@@ -144,6 +146,7 @@ class PostgresMemory(BaseStorage):
             if known is None or not known.state.is_finished():
                 trials[trial._trial_id] = trial
         self._inside.update(trials)
+        self._study_of.update(dict.fromkeys(trials, study_id))
         trials.loaded = True
 
     def _read(self, ids: Iterable[int], trials: _Trials) -> None:
@@ -177,19 +180,16 @@ class PostgresMemory(BaseStorage):
         if known is not None:
             noted = copy.copy(known)
             setattr(noted, kind, {**getattr(known, kind), key: value})
-            self._study_of(trial_id)[trial_id] = noted
+            self._studies[self._study_of[trial_id]][trial_id] = noted
 
     def _let_in(self, trial_id: int) -> None:
-        if trial_id not in self._inside:  # another process has made it
-            for study_id, trials in self._studies.items():
-                if trial_id in trials:
-                    self._load(study_id, trials)
+        study_id = self._study_of.get(trial_id)
+        if study_id in self._studies and trial_id not in self._inside:  # another process has made it
+            self._load(study_id, self._studies[study_id])
 
     def _known(self, trial_id: int) -> FrozenTrial | None:
-        return self._study_of(trial_id).get(trial_id)
-
-    def _study_of(self, trial_id: int) -> dict[int, FrozenTrial]:
-        return next((trials for trials in self._studies.values() if trial_id in trials), {})
+        trials = self._studies.get(self._study_of.get(trial_id, -1))
+        return None if trials is None else trials.get(trial_id)
 
     # What follows is about whole studies, and rare.
 
