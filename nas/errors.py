@@ -88,7 +88,7 @@ def check_choice(key: str, value: object, allowed: Sequence[object]) -> None:
 
 def check_positive(**values: float) -> None:
     """Raise `InputError` naming every argument that is not greater than zero."""
-    wrong = [f"{key}={value!r} must be greater than 0" for key, value in values.items() if value <= 0]
+    wrong = [f"{key}={value!r} must be greater than 0" for key, value in values.items() if not value > 0]
     if wrong:
         raise InputError(*wrong)
 

@@ -28,7 +28,9 @@ def train(composed: Composed) -> int:
         return code
     scores = {name: value for name, value in result.metrics.items() if name.endswith("/score")}
     values = "  ".join(f"{name} {value:.4f}" for name, value in (scores or result.metrics).items())
-    print(f"{result.status}  {values}")
+    print(f"{result.status}  {values}".rstrip())
+    if result.reason:
+        print(result.reason)
     print(f"{result.architecture}  {quantity(result.parameters)} parameters  {duration(result.seconds)}")
     print(run.folder)
     return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from typing import Any
 
 from nas.config.signatures import Annotation, Signature, is_class, keys_of, resolve_alias
@@ -47,7 +48,7 @@ def _fits_one(value: Any, one: Annotation) -> bool:
     if isinstance(node, ast.Constant) and node.value is None:
         return value is None
     if isinstance(node, ast.Name) and node.id in _SCALARS:
-        right = isinstance(value, _SCALARS[node.id])
+        right = isinstance(value, _SCALARS[node.id]) and not _is_nan(value)
         return right and (node.id == "bool" or not isinstance(value, bool))
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
         return _fits_container(value, node.value.id, node.slice, one.module)
@@ -69,6 +70,10 @@ def _fits_container(value: Any, container: str, inner: ast.expr, module: str) ->
         values = Annotation(inner.elts[1], module)
         return isinstance(value, dict) and all(fits(v, values) for v in value.values())
     return not isinstance(value, int | float | None)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _is_any(node: ast.expr) -> bool:

@@ -48,7 +48,7 @@ class AdamW(OptimizerFactory):
         check_positive(**{"optimizer.lr": lr, "optimizer.epsilon": epsilon})
         betas = {"optimizer.beta1": beta1, "optimizer.beta2": beta2}
         wrong = [f"{k}={v!r} must be at least 0 and below 1" for k, v in betas.items() if not 0 <= v < 1]
-        if weight_decay < 0:
+        if not weight_decay >= 0:
             wrong.append(f"optimizer.weight_decay={weight_decay!r} must not be negative")
         if wrong:
             raise InputError(*wrong)

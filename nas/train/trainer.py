@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 from nas.configured import Configured
 from nas.errors import InputError, not_allowed
 from nas.train.compile import Compile
 from nas.train.precision import Precision
+
+MOST_THREADS = 1024
+"""More than any CPU has; of very many, PyTorch would end the process without a word."""
 
 
 class Trainer(Configured):
@@ -120,7 +124,11 @@ class Trainer(Configured):
             "log_every": self.log_every,
             "checkpoint_seconds": self.checkpoint_seconds,
         }
-        wrong = [f"trainer.{k}={v!r} must be greater than 0" for k, v in positive.items() if v <= 0]
+        wrong = [f"trainer.{k}={v!r} must be greater than 0" for k, v in positive.items() if not v > 0]
+        if self.budget["seconds"] == math.inf:
+            wrong.append("trainer.seconds=inf must be finite: such a run never ends")
+        if self.threads > MOST_THREADS:
+            wrong.append(f"trainer.threads={self.threads} must be at most {MOST_THREADS}")
         outside = [share for share in self.evaluate_at if not 0 < share <= 1]
         if outside:
             wrong.append(f"trainer.evaluate_at={self.evaluate_at} must be shares of the budget in (0, 1]")

@@ -144,6 +144,7 @@ def test_a_grid_goes_on_after_a_run_that_diverged(
     statuses = [read_json(run / "result.json")["status"] for run in runs]
     assert sorted(statuses) == ["diverged", "done"]
     assert "run 2 of 2: " in outcome.err
+    assert "\ndiverged: training loss " in outcome.out
     [diverged] = [r for r in runs if read_json(r / "result.json")["status"] == "diverged"]
     assert read_json(diverged / "result.json")["reason"].startswith("diverged: ")
 

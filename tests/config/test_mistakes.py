@@ -53,6 +53,8 @@ EXACT = {
     "seed=x": "seed='x' must be an integer",
     "study=[3]": "study=[3] must be a text or null",
     "optimizer.lr=abc": "optimizer.lr='abc' must be a number",
+    "optimizer.lr=nan": "optimizer.lr=nan must be a number",
+    "trainer.evaluate_at=[nan]": "trainer.evaluate_at=[nan] must be a list of numbers or null",
     "trainer.precision=f16": "trainer.precision='f16' must be one of ['auto', 'fp32', 'tf32', 'bf16', "
     "'fp16']; did you mean 'fp16'?",
     "trainer.evaluate_at=0.5": "trainer.evaluate_at=0.5 must be a list of numbers or null",

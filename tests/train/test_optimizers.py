@@ -66,6 +66,8 @@ def test_vectors_alone_make_one_group() -> None:
     ("values", "text"),
     [
         ({"lr": 0.0}, "optimizer.lr=0.0 must be greater than 0"),
+        ({"lr": float("nan")}, "optimizer.lr=nan must be greater than 0"),
+        ({"weight_decay": float("nan")}, "optimizer.weight_decay=nan must not be negative"),
         ({"epsilon": -1.0}, "optimizer.epsilon=-1.0 must be greater than 0"),
         ({"beta1": 1.0}, "optimizer.beta1=1.0 must be at least 0 and below 1"),
         ({"beta2": -0.1}, "optimizer.beta2=-0.1 must be at least 0 and below 1"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -30,6 +31,22 @@ def test_several_budgets_are_an_error_that_shows_them() -> None:
 def test_values_must_be_positive(key: str) -> None:
     with pytest.raises(InputError, match=rf"^trainer\.{key}=0 must be greater than 0$"):
         Trainer(**{key: 0})
+
+
+@pytest.mark.parametrize("key", ["clip_norm", "checkpoint_seconds"])
+def test_nan_is_not_positive(key: str) -> None:
+    with pytest.raises(InputError, match=rf"^trainer\.{key}=nan must be greater than 0$"):
+        Trainer(**{key: math.nan})
+
+
+def test_a_run_has_to_end() -> None:
+    with pytest.raises(InputError, match=r"^trainer\.seconds=inf must be finite"):
+        Trainer(steps=None, seconds=math.inf)
+
+
+def test_so_many_threads_would_end_the_process() -> None:
+    with pytest.raises(InputError, match=r"^trainer\.threads=100000 must be at most 1024$"):
+        Trainer(threads=100_000)
 
 
 @pytest.mark.parametrize("shares", [[0.0, 0.5], [1.5], [-0.1]])
