@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from nas.blocks.base import Composition
-from nas.errors import InputError
+from nas.errors import InputError, check_positive
 from nas.scaffold import EncoderScaffold
 from nas.slots import expand, unknown_names
 
@@ -48,15 +48,16 @@ def encoder_from_pool(
         layer_idx_as_attention_seed, feed_layer_idx: as in `EncoderScaffold`.
 
     Raises:
-        InputError: a name is not in the pool, or a block cannot be built.
+        InputError: ``hidden_size`` is not positive, a name is not in the pool, or a block cannot be built.
     """
+    check_positive(**{"encoder.hidden_size": hidden_size})
     slots = expand(hidden_cls, num_layers)
     mistakes = unknown_names(slots, blocks)
     if mistakes:
         raise InputError(*mistakes)
     chosen = [blocks[slot] if isinstance(slot, str) else slot for slot in slots]
     return EncoderScaffold(
-        pooled_output_dim=pooled_output_dim or hidden_size,
+        pooled_output_dim=hidden_size if pooled_output_dim is None else pooled_output_dim,
         embedding_cls=embedding,
         num_hidden_instances=len(chosen),
         hidden_cls=chosen,

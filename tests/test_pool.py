@@ -80,3 +80,14 @@ def test_unknown_names_are_told_together() -> None:
 def test_too_few_layers() -> None:
     with pytest.raises(InputError, match="2 slots but encoder"):
         build(["mlp", "mlp"], num_layers=1)
+
+
+@pytest.mark.parametrize("width", [0, -16])
+def test_a_width_below_one_is_told_by_its_own_name(width: int) -> None:
+    with pytest.raises(InputError, match=rf"^encoder\.hidden_size={width} must be greater than 0$"):
+        encoder_from_pool(width, 2, ["none"], {"none": NoBlock}, TransformerEmbedding, SelfAttentionMask)
+
+
+def test_no_pooled_output_is_not_the_default_one() -> None:
+    with pytest.raises(InputError, match="pooled_output_dim=0 must be"):
+        build(["mlp"], pooled_output_dim=0)
