@@ -28,15 +28,36 @@ def parse(override: str) -> Override:
 def readable(overrides: Sequence[str]) -> list[str]:
     """Return overrides with quotes where Hydra's grammar would not read what its user means.
 
-    A bare ``~/path`` it cannot read, and of names it takes ``study=2024`` for a number.
+    Of a name, or a path, it takes ``study=2024`` for a number; and a value such as ``~/texts``,
+    ``Märchen.txt``, ``R&D`` or ``copy(1).txt`` it cannot read without them.
     """
-    quoted = (re.sub(r"^([^=]+)=(~[^'\"\[\]{},=]*)$", r"\1='\2'", override) for override in overrides)
-    return [_NAMES_LIKE_NUMBERS.sub(r"\1='\2'", override) for override in quoted]
+    return [_readable(override) for override in overrides]
 
 
 _NAMES_LIKE_NUMBERS = re.compile(
-    r"^(study|experiment|sweep)=([-+.]?\d[\w.+-]*|[-+]?inf|nan|true|false)$", re.IGNORECASE
+    r"((?:study|experiment|sweep|checkpoint|paths\.\w+|[\w.]+\.path|task\.validation|tracker\.project)=)"
+    r"([-+.]?\d[\w.+-]*|[-+]?inf|nan|true|false)",
+    re.IGNORECASE,
 )
+_ONE_TEXT = re.compile(r"([^=]+=)([^'\"\[\]{},]+)")
+
+
+def _readable(override: str) -> str:
+    named = _NAMES_LIKE_NUMBERS.fullmatch(override)
+    if named:
+        return f"{named[1]}'{named[2]}'"
+    one = _ONE_TEXT.fullmatch(override)
+    if one and not _reads(override) and _reads(quoted := f"{one[1]}'{one[2]}'"):
+        return quoted
+    return override
+
+
+def _reads(override: str) -> bool:
+    try:
+        parse(override)
+    except InputError:
+        return False
+    return True
 
 
 def split_grid(overrides: Sequence[str]) -> list[list[str]]:

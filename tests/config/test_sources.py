@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -22,6 +23,19 @@ def test_a_study_like_a_number_stands_for_its_winner(name: str, tmp_path: Path) 
     (tmp_path / name).mkdir()
     (tmp_path / name / "best.yaml").write_text("seed: 97\n")
     assert compose("train", [f"experiment={name}", f"paths.outputs={tmp_path}"]).plain["seed"] == 97
+
+
+@pytest.mark.parametrize("key", ["paths.outputs", "checkpoint", "tracker.project"])
+def test_a_folder_may_be_called_like_a_number(key: str) -> None:
+    plain = compose("train", [f"{key}=2024"]).values()
+    assert functools.reduce(lambda node, part: node[part], key.split("."), plain) == "2024"
+
+
+@pytest.mark.parametrize(
+    "name", ["2024", "Märchen/日本.txt", "R&D #1!.txt", "copy (2).txt", "copy(2)", "a=b;c", "~/x y.txt"]
+)
+def test_a_file_may_have_any_name_without_quotes(name: str) -> None:
+    assert compose("train", ["corpus=text", f"corpus.path={name}"]).plain["corpus"]["path"] == name
 
 
 def test_null_is_no_name() -> None:
