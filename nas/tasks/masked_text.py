@@ -53,9 +53,9 @@ class MaskedText(Task):
         validation_fraction: float,
         validation_tokens: int,
     ) -> None:
-        check_positive(seq_length=seq_length, validation_tokens=validation_tokens)
-        check_choice("replace", replace, get_args(Replace))
-        wrong = {"mask_rate": mask_rate, "validation_fraction": validation_fraction}
+        check_positive(**{"task.seq_length": seq_length, "task.validation_tokens": validation_tokens})
+        check_choice("task.replace", replace, get_args(Replace))
+        wrong = {"task.mask_rate": mask_rate, "task.validation_fraction": validation_fraction}
         wrong = {key: value for key, value in wrong.items() if not 0 < value < 1}
         if wrong:
             raise InputError(*(f"{k}={v!r} must be above 0 and below 1" for k, v in wrong.items()))

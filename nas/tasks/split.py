@@ -51,9 +51,10 @@ def split_documents(documents: Iterable[bytes], validation_fraction: float) -> S
         whole = _unique(section for text in whole.values() for section in sections(text, size))
         chosen = _fitting(whole, target)
     if not chosen or len(chosen) == len(whole):
-        total = sum(map(len, given))
+        total, different = sum(map(len, given)), sum(map(len, whole.values()))
+        repeated = f", of which {total - different} repeat others," if different < total else ""
         raise InputError(
-            f"corpus: {total} bytes of text cannot be divided into training and "
+            f"corpus: {total} bytes of text{repeated} cannot be divided into training and "
             f"task.validation_fraction={validation_fraction}; give more text or another fraction"
         )
     return Split(

@@ -160,8 +160,8 @@ def test_one_single_file(shared: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seq_length": 0}, "seq_length=0 must be greater than 0"),
-        ({"mask_rate": 0.0}, "mask_rate=0.0 must be above 0 and below 1"),
+        ({"seq_length": 0}, "task.seq_length=0 must be greater than 0"),
+        ({"mask_rate": 0.0}, "task.mask_rate=0.0 must be above 0 and below 1"),
         ({"mask_rate": 1.0, "validation_fraction": 2}, "mask_rate=1.0.*\n.*validation_fraction=2"),
         ({"replace": "bert"}, "replace='bert' is not one of"),
         ({"validation_tokens": -1}, "validation_tokens=-1"),

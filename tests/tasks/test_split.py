@@ -72,3 +72,8 @@ def test_sections_end_at_blank_lines() -> None:
 def test_too_little_text(documents: list[bytes]) -> None:
     with pytest.raises(InputError, match="cannot be divided"):
         split_documents(documents, 0.01)
+
+
+def test_text_that_repeats_itself_is_said_to() -> None:
+    with pytest.raises(InputError, match="400 bytes of text, of which 396 repeat others, cannot be divided"):
+        split_documents([b"same"] * 100, 0.01)

@@ -36,7 +36,7 @@ class StdlibCorpus(Corpus):
 
     def __init__(self, max_bytes: int | None = 8_000_000) -> None:
         if max_bytes is not None:
-            check_positive(max_bytes=max_bytes)
+            check_positive(**{"corpus.max_bytes": max_bytes})
         self.max_bytes = max_bytes
 
     def documents(self, say: Say) -> Iterator[Document]:
