@@ -35,7 +35,8 @@ def readable(overrides: Sequence[str]) -> list[str]:
 
 
 _NAMES_LIKE_NUMBERS = re.compile(
-    r"((?:study|experiment|sweep|checkpoint|paths\.\w+|[\w.]+\.path|task\.validation|tracker\.project)=)"
+    r"((?:study|experiment|sweep|checkpoint|tracker\.project|paths\.\w+|[\w.]+\.path|"
+    r"task\.(?:validation|text|text_b|label))=)"
     r"([-+.]?\d[\w.+-]*|[-+]?inf|nan|true|false)",
     re.IGNORECASE,
 )

@@ -12,6 +12,7 @@ _CONTAINERS = {
     "list[int]": "a list of integers",
     "list[float]": "a list of numbers",
     "list[str]": "a list of texts",
+    "list[str | int]": "a list of texts",
     "list": "a list",
     "dict": "keys with values",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.errors import InputError, check_choice, check_positive, check_probability, nearest
+from nas.errors import InputError, check_choice, check_probability, nearest
 from nas.progress import Say
 from nas.tasks.base import Answers, Batch, Task
 from nas.tasks.buckets import BucketEpochs, bucket_of
@@ -66,16 +66,16 @@ class Classification(Task):
         tokenizer: Tokenizer,
         seq_length: int,
         lengths: list[int] | None,
-        labels: list[str] | None,
+        labels: list[str | int] | None,
         regression: bool,
         metrics: list[str],
         dropout: float,
     ) -> None:
-        check_positive(**{"task.seq_length": seq_length})
         check_probability(**{"task.dropout": dropout})
         for metric in metrics:
             check_choice("task.metrics", metric, NUMBER_MEASURES if regression else LABEL_MEASURES)
-        if labels is not None and (len(set(labels)) != len(labels) or len(labels) < 2 or regression):
+        names = None if labels is None else list(map(str, labels))  # a file's 0 and 1 are names too
+        if names is not None and (len(set(names)) != len(names) or len(names) < 2 or regression):
             raise InputError(
                 f"task.labels={labels} must be two different classes or more, and none for numbers"
             )
@@ -84,7 +84,7 @@ class Classification(Task):
         self.vocab_size = tokenizer.vocab_size
         self.seq_length = seq_length
         self.lengths = _checked_lengths(seq_length, lengths)
-        self.labels = labels
+        self.labels = names
         self.regression = regression
         self.dropout = dropout
         self._rows: dict[str, EncodedRows] = {}
@@ -96,6 +96,10 @@ class Classification(Task):
         Raises:
             InputError: they cannot be read.
         """
+
+    def classed(self, examples: Mapping[str, Sequence[Labelled]]) -> Sequence[Labelled]:
+        """Return those whose labels are the classes, if ``labels`` does not tell them: of training."""
+        return examples[TRAINING]
 
     @abstractmethod
     def source_key(self) -> str:
@@ -202,7 +206,7 @@ class Classification(Task):
     def _encoded(self) -> Arrays:
         """Read and encode all; what is kept also tells the classes."""
         examples = self.read()
-        names = None if self.regression else self.labels or class_names(examples[TRAINING])
+        names = None if self.regression else self.labels or class_names(self.classed(examples))
         texts = (text for e in examples[TRAINING] for text in (e.text, e.text_b) if text is not None)
         self.tokenizer.fit(texts)
         told = {"labels": names, "pairs": examples[TRAINING][0].text_b is not None}
@@ -258,10 +262,8 @@ def _numbers(examples: Sequence[Labelled]) -> NDArray[np.float32]:
 
 def _checked_lengths(seq_length: int, lengths: list[int] | None) -> list[int]:
     given = [-(-seq_length * eighth // 8) for eighth in range(1, 8)] if lengths is None else lengths
-    wrong = [length for length in given if not 0 < length <= seq_length]
-    if wrong or seq_length < 4:
-        raise InputError(
-            f"task.lengths={lengths} must be above 0 and at most task.seq_length={seq_length}, "
-            "which is at least 4"
-        )
+    if seq_length < 4:
+        raise InputError(f"task.seq_length={seq_length} must be at least 4")
+    if any(not 0 < length <= seq_length for length in given):
+        raise InputError(f"task.lengths={lengths} must be above 0 and at most task.seq_length={seq_length}")
     return sorted({*given, seq_length})

@@ -125,7 +125,7 @@ def _table_rows(text: str, path: Path, told: str, columns: Columns) -> Iterator[
 
 
 def _json_rows(text: str, told: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # not at U+2028, which a JSON text may hold
         if not line.strip():
             continue
         try:

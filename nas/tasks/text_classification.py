@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nas.errors import InputError
@@ -40,11 +40,11 @@ class FileClassification(Classification):
         text: str = "text",
         text_b: str | None = None,
         label: str = "label",
-        columns: list[str] | None = None,
+        columns: list[str | int] | None = None,
         validation_fraction: float = 0.1,
         seq_length: int = 128,
         lengths: list[int] | None = None,
-        labels: list[str] | None = None,
+        labels: list[str | int] | None = None,
         regression: bool = False,
         metrics: list[str] | None = None,
         dropout: float = 0.1,
@@ -54,7 +54,7 @@ class FileClassification(Classification):
         measured = metrics or (["pearson"] if regression else ["accuracy", "macro_f1"])
         super().__init__(tokenizer, seq_length, lengths, labels, regression, measured, dropout)
         self.paths = {"task.path": path} | ({"task.validation": validation} if validation else {})
-        self.columns = Columns(text, text_b, label, columns)
+        self.columns = Columns(text, text_b, label, None if columns is None else list(map(str, columns)))
         self.validation_fraction = validation_fraction
 
     def read(self) -> dict[str, list[Labelled]]:
@@ -69,6 +69,11 @@ class FileClassification(Classification):
                 f"task.validation_fraction={self.validation_fraction}; give more, or task.validation"
             )
         return {TRAINING: training, VALIDATION: validation}
+
+    def classed(self, examples: Mapping[str, Sequence[Labelled]]) -> Sequence[Labelled]:
+        """Return all of a file that was divided: a rare class may be in its validation part alone."""
+        divided_file = "task.validation" not in self.paths
+        return [e for part in examples.values() for e in part] if divided_file else examples[TRAINING]
 
     def source_key(self) -> str:
         """Return a hash of the files' paths, sizes and times."""
@@ -107,7 +112,7 @@ class HubClassification(Classification):
         label: str = "label",
         seq_length: int = 128,
         lengths: list[int] | None = None,
-        labels: list[str] | None = None,
+        labels: list[str | int] | None = None,
         regression: bool = False,
         metrics: list[str] | None = None,
         dropout: float = 0.1,

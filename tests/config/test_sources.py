@@ -38,6 +38,12 @@ def test_a_file_may_have_any_name_without_quotes(name: str) -> None:
     assert compose("train", ["corpus=text", f"corpus.path={name}"]).plain["corpus"]["path"] == name
 
 
+def test_columns_and_classes_may_be_called_like_numbers() -> None:
+    given = ["task.path=2024.csv", "task.text=0", "task.label=1", "task.columns=[0,1]", "task.labels=[1,0]"]
+    task = compose("train", ["task=classification", *given]).plain["task"]
+    assert (task["text"], task["label"], task["labels"]) == ("0", "1", [1, 0])
+
+
 def test_null_is_no_name() -> None:
     assert compose("train", ["study=null"]).plain["study"] is None
 

@@ -260,6 +260,27 @@ def test_a_label_of_validation_alone(reviews: str, tmp_path: Path) -> None:
         prepared(reviews, tmp_path, validation=other)
 
 
+def test_a_class_that_only_the_validation_part_has(tmp_path: Path) -> None:
+    lines = [f"text number {i},c{i}" for i in range(40)]
+    task = prepared(written(tmp_path, "many.csv", ["text,label", *lines]), tmp_path)
+    assert task.labels is not None
+    assert sorted(task.labels) == sorted(f"c{i}" for i in range(40))
+
+
+def test_classes_and_columns_may_be_numbers(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", [f"text number {i},{i % 2}" for i in range(40)])
+    task = prepared(path, tmp_path, columns=[0, 1], text="0", label="1", labels=[1, 0])
+    assert task.labels == ["1", "0"]
+
+
+def test_a_json_text_may_hold_any_separator(tmp_path: Path) -> None:
+    odd = "one\u2028two\u0085three\x0c"
+    rows = [{"text": f"{odd}{i}", "label": i % 2} for i in range(40)]
+    path = written(tmp_path, "a.jsonl", [json.dumps(row, ensure_ascii=False) for row in rows])
+    [first, *_] = texts(next(iter(prepared(path, tmp_path).batches("val", 1))))
+    assert first.decode().startswith(odd)
+
+
 def test_a_batch_of_more_than_there_is(reviews: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"trainer\.batch_size=500 is more than the 108 training texts"):
         prepared(reviews, tmp_path).train_batch(0, 500, 0)
@@ -271,6 +292,7 @@ def test_a_batch_of_more_than_there_is(reviews: str, tmp_path: Path) -> None:
         ({"metrics": ["accurcy"]}, r"task\.metrics='accurcy'.*did you mean 'accuracy'"),
         ({"metrics": ["mcc"], "regression": True}, r"task\.metrics='mcc'"),
         ({"lengths": [200]}, r"task\.lengths=\[200\] must be above 0 and at most task\.seq_length=128"),
+        ({"seq_length": 3}, r"^task\.seq_length=3 must be at least 4$"),
         ({"labels": ["a"]}, r"task\.labels=\['a'\] must be two"),
         ({"validation_fraction": 0.0}, r"task\.validation_fraction=0\.0"),
         ({"dropout": 1.0}, r"task\.dropout=1\.0"),
