@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar, Literal
@@ -36,7 +36,7 @@ class Suite(Configured):
         only: the members to train, in this order; null takes all.
 
     Raises:
-        InputError: no member, or a name that is none.
+        InputError: no member, a name that is none, or a member that has no share of right answers.
     """
 
     name: ClassVar[str] = "suite"
@@ -50,6 +50,8 @@ class Suite(Configured):
         only: list[str] | None = None,
     ) -> None:
         self.tasks = {name: tasks[name] for name in chosen(tasks, settings or {}, only)}
+        if mistakes := list(_unfit(self.tasks)):
+            raise InputError(*mistakes)
         self._guesses: dict[str, float] = {}
 
     @property
@@ -140,7 +142,8 @@ def chosen(
     if len(set(order)) < len(order):
         mistakes.append(f"task.only={order} names a task twice")
     if not order:
-        mistakes.append("task.tasks is empty: a suite needs a task, such as +task@task.tasks.mqar=mqar")
+        empty = "task.tasks is empty" if only is None else "task.only=[] is empty"
+        mistakes.append(f"{empty}: a suite needs a task, such as +task@task.tasks.mqar=mqar")
     if mistakes:
         raise InputError(*mistakes)
     return order
@@ -149,6 +152,15 @@ def chosen(
 def judged_by(task: Task) -> str:
     """Return the metric that a task's score is made of: its objective if that is a share, else accuracy."""
     return task.objective if task.objective.endswith(_SHARES) else f"{VALIDATION}/accuracy"
+
+
+def _unfit(tasks: Mapping[str, Task | Suite]) -> Iterator[str]:
+    """Yield what is wrong with the members that cannot be scored."""
+    for name, task in tasks.items():
+        if isinstance(task, Suite):
+            yield f"task.tasks.{name} is a suite: members must be single tasks"
+        elif (metric := judged_by(task)) not in task.metrics:
+            yield f"task.tasks.{name} has no {metric}, which its score is made of, but {list(task.metrics)}"
 
 
 def guess(task: Task, split: str, measure: str) -> float:

@@ -161,7 +161,13 @@ def test_mistakes_of_all_members_are_told_together(tmp_path: Path) -> None:
     [
         ("task.only=[mqr]", "task.only='mqr' is not one of"),
         ("task.only=[mqar,mqar]", "names a task twice"),
-        ("task.only=[]", "a suite needs a task"),
+        ("task.only=[]", "task.only=[] is empty: a suite needs a task"),
+        ("+task@task.tasks.all=suite task.only=[all]", "task.tasks.all is a suite"),
+        (
+            "+task@task.tasks.texts=classification task.only=[texts] task.tasks.texts.path=a.csv "
+            "task.tasks.texts.metrics=[mcc]",
+            "task.tasks.texts has no val/accuracy, which its score is made of, but ['val/loss', 'val/mcc']",
+        ),
         ("task.settings={mqr: {}}", "task.settings='mqr' is not one of"),
         ("task.settings={mqar: {task: {}}}", "task.settings.mqar='task' is not one of"),
         ("task.settings={mqar: {trainer: {step: 5}}}", "task.settings.mqar.trainer.step is not a key here"),
@@ -170,7 +176,7 @@ def test_mistakes_of_all_members_are_told_together(tmp_path: Path) -> None:
 )
 def test_wrong_input(override: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        suite(tmp_path, override)
+        suite(tmp_path, *override.split(" ") if override[0] == "+" else [override])
     assert any(told in mistake for mistake in caught.value.mistakes), caught.value.mistakes
 
 
