@@ -21,6 +21,7 @@ from nas.train.grow import align, differences
 from nas.train.inherit import Heir, heir_of
 
 _SHOWN = 3
+_PLACES = "encoder.embedding.position_embeddings.weight"
 Transfer = Literal["same", "grow", "inherit"]
 
 
@@ -193,7 +194,17 @@ class Plan:
             elif (rule := self._rule(model, name)) is not None and rule.fits(value, state[name]):
                 rule.fill(value, state[name])
             else:
-                yield f"{name} is {list(value.shape)} there, {list(state[name].shape)} here"
+                differs = f"{name} is {list(value.shape)} there, {list(state[name].shape)} here"
+                yield f"{differs}{self._hint(model, name, value, state[name])}"
+
+    def _hint(self, model: nn.Module, name: str, there: Tensor, here: Tensor) -> str:
+        """Say how a weight of another shape could be taken over after all, or nothing."""
+        rule = _widening_of(model, name)
+        if rule is not None and rule.fits(there, here):
+            return " (transfer=grow enlarges it)"
+        if name == _PLACES and len(there) > len(here):
+            return f" (embedding.max_seq_length={len(there)} keeps all places)"
+        return ""
 
     def _source(self, name: str, same_task: bool) -> str | None:
         """Return the name of a weight in the checkpoint; None if it keeps what it was drawn as."""
@@ -206,17 +217,19 @@ class Plan:
         return None if theirs is None else f"encoder.blocks.{theirs}.{rest}"
 
     def _rule(self, model: nn.Module, name: str) -> Widening | None:
-        """Return how the innermost part that says so lets this weight grow."""
-        if not self.start.grow:
-            return None
-        parts = name.split(".")
-        for end in range(len(parts) - 1, 0, -1):
-            tables = getattr(model.get_submodule(".".join(parts[:end])), "widenings", {})
-            for table in tables.values():
-                if ".".join(parts[end:]) in table:
-                    rule: Widening = table[".".join(parts[end:])]
-                    return rule
-        return None
+        return _widening_of(model, name) if self.start.grow else None
+
+
+def _widening_of(model: nn.Module, name: str) -> Widening | None:
+    """Return how the innermost part that says so lets this weight grow."""
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        tables = getattr(model.get_submodule(".".join(parts[:end])), "widenings", {})
+        for table in tables.values():
+            if ".".join(parts[end:]) in table:
+                rule: Widening = table[".".join(parts[end:])]
+                return rule
+    return None
 
 
 def _working(slots: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:

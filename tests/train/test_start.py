@@ -92,9 +92,17 @@ def test_another_vocabulary_is_told(make: Any, trained: nas.Run) -> None:
         started(run)
 
 
+def test_shorter_rows_are_told_how_to_keep_all_places(make: Any, trained: nas.Run) -> None:
+    shorter = (*SMALL, "task.seq_length=8", "task.num_pairs=1", f"checkpoint={trained.folder}")
+    with pytest.raises(InputError, match=r"\[8, 16\] here \(embedding.max_seq_length=16 keeps all places\)$"):
+        started(make(*shorter))
+    started(make(*shorter, "embedding.max_seq_length=16"))
+
+
 def test_longer_rows_get_places_of_their_own(make: Any, trained: nas.Run) -> None:
     longer = (*SMALL, "embedding.max_seq_length=24", f"checkpoint={trained.folder}")
-    with pytest.raises(InputError, match=r"position_embeddings.weight is \[16, 16\] there, \[24, 16\] here"):
+    told = r"position_embeddings.weight is \[16, 16\] there, \[24, 16\] here \(transfer=grow enlarges it\)$"
+    with pytest.raises(InputError, match=told):
         started(make(*longer))
     run = make(*longer, "transfer=grow")
     started(run)
