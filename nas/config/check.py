@@ -39,6 +39,7 @@ def mistakes_in(plain: dict[str, Any], root: str, trusted: Iterable[str]) -> lis
     signature = signature_of(root)
     assert signature is not None
     found = _node_mistakes("", values, signature, tuple(trusted))
+    found += _path_mistakes(values.get("paths"))
     found += _slot_mistakes(values.get("encoder"))
     return _without_echoes(found, plain) if found else []
 
@@ -125,6 +126,12 @@ def _offer(path: str, key: str, parameters: dict[str, Annotation]) -> str:
     prefix = f"{path}." if path else ""
     offer = nearest(f"{prefix}{key}", [f"{prefix}{p}" for p in parameters])
     return offer or f"; allowed are {sorted(parameters)}"
+
+
+def _path_mistakes(paths: Any) -> list[str]:
+    """Refuse empty paths: an environment variable set to nothing would fill the current folder."""
+    empty = [key for key, path in _children(paths) if path == ""]
+    return [f"paths.{key} is empty: name a folder (NAS_CACHE sets paths.cache, if set)" for key in empty]
 
 
 def _slot_mistakes(encoder: Any) -> list[str]:

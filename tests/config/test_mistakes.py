@@ -51,6 +51,7 @@ EXACT = {
     "encoder.hidden_size=true": "encoder.hidden_size=True must be an integer",
     "encoder.num_heads=null": "encoder.num_heads=None must be an integer",
     "seed=x": "seed='x' must be an integer",
+    "paths.cache=": "paths.cache is empty: name a folder (NAS_CACHE sets paths.cache, if set)",
     "study=[3]": "study=[3] must be a text or null",
     "optimizer.lr=abc": "optimizer.lr='abc' must be a number",
     "optimizer.lr=nan": "optimizer.lr=nan must be a number",
@@ -262,6 +263,11 @@ def test_what_only_training_can_tell_leaves_no_folder(override: str, tmp_path: P
     with pytest.raises(InputError):
         build([*SMALL, *paths, *override.split()]).train()
     assert not (tmp_path / "out").exists()
+
+
+def test_an_environment_variable_set_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_CACHE", "")
+    assert mistakes()[0].startswith("paths.cache is empty: name a folder")
 
 
 def test_parse_tells_what_cannot_be_read() -> None:
