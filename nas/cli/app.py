@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nas.config.compose import Composed, Kind, compose, for_hydra
-from nas.config.overrides import split_grid
+from nas.config.overrides import listed, split_grid
 from nas.errors import ElsewhereError, InputError, InterruptedRunError, NasError
 from nas.progress import say, silent
 from nas.train.processes import is_main
@@ -107,7 +107,7 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
     folder = Path(arguments.config_dir).expanduser().resolve()
     if not folder.is_dir():
         raise InputError(f"--config-dir={arguments.config_dir!r} is not a folder")
-    return [*arguments.overrides, f"hydra.searchpath=[file://{folder}]"]
+    return [*arguments.overrides, listed("hydra.searchpath", [f"file://{folder}"])]
 
 
 def _ask_hydra(kind: Kind, given: list[str], arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +62,7 @@ def _print_outcome(objectives: Objectives, folder: Path) -> None:
     print(f"report: {folder / 'report.html'}")
     several = len(objectives) > 1
     if (folder / "best.yaml").is_file():
-        print(f"{'knee' if several else 'winner'}: nas-train experiment={folder / 'best.yaml'}")
+        best = shlex.quote(str(folder / "best.yaml"))
+        print(f"{'knee' if several else 'winner'}: nas-train experiment={best}")
     if several and (folder / "front").is_dir():
-        print(f"any of the front: nas-train experiment={folder / 'front'}/<trial>.yaml")
+        print(f"any of the front: nas-train experiment={shlex.quote(str(folder / 'front'))}/<trial>.yaml")

@@ -17,7 +17,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from nas.config import check, diagnose, links
-from nas.config.overrides import parse, readable
+from nas.config.overrides import assigned, listed, parse, readable
 from nas.config.root import SEARCH_ONLY
 from nas.config.sources import BY_PATH, register_file, register_sweeps
 from nas.errors import InputError
@@ -212,18 +212,16 @@ def _prepare(overrides: Sequence[str]) -> _Given:
             trusted.extend(_prefixes(value))
             recorded.append(text)
             continue
-        file = None
-        if p.key_or_group in BY_PATH and isinstance(value, str):
-            file = register_file(p.key_or_group, value, outputs)
-        elif p.key_or_group == "sweep" and isinstance(value, list):
+        key, file = str(p.key_or_group), None
+        if key in BY_PATH and isinstance(value, str):
+            file = _one(key, value, outputs, names)
+        elif key == "sweep" and isinstance(value, list):
             file = _several(value, outputs, names)
         nothing = value is None and not p.is_sweep_override() and not p.is_delete()
         if nothing and p.key_or_group in _top_groups():
             text = f"~{p.key_or_group}"  # Hydra's way to say that nothing is chosen
-        if file:
-            names[file[0]] = str(value)
-        for_hydra.append(f"{p.key_or_group}={file[0]}" if file else text)
-        recorded.append(f"{p.key_or_group}={file[1]}" if file else text)
+        for_hydra.append(file[0] if file else text)
+        recorded.append(file[1] if file else text)
     return _Given(for_hydra, tuple(recorded), tuple(trusted), names)
 
 
@@ -232,12 +230,21 @@ def _top_groups() -> frozenset[str]:
     return frozenset(GlobalHydra.instance().config_loader().list_groups(""))
 
 
+def _one(key: str, value: str, outputs: str, names: dict[str, str]) -> tuple[str, str] | None:
+    """Return the override of a file, as Hydra shall see it and as it is recorded; None: it is no file."""
+    file = register_file(key, value, outputs)
+    if file is None:
+        return None
+    names[file[0]] = value
+    return f"{key}={file[0]}", assigned(key, file[1])
+
+
 def _several(values: list[Any], outputs: str, names: dict[str, str]) -> tuple[str, str]:
-    """Return sweeps that are composed: how Hydra shall call them, and how they are recorded."""
+    """Return the override of sweeps that are composed, as Hydra shall see it and as it is recorded."""
     files = [register_file("sweep", str(v), outputs) or (str(v), str(v)) for v in values]
     names.update({file[0]: str(v) for file, v in zip(files, values, strict=True) if file[0] != str(v)})
-    called, recorded = (",".join(file[i] for file in files) for i in (0, 1))
-    return f"[{called}]", f"[{recorded}]"
+    called, recorded = (listed("sweep", [file[i] for file in files]) for i in (0, 1))
+    return called, recorded
 
 
 def _prefixes(value: Any) -> list[str]:

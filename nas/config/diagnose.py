@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -57,11 +58,17 @@ def _try(attempt: Attempt, overrides: list[str]) -> DictConfig | str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error that Hydra raised."""
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
-        mark = error.problem_mark
-        return f"{mark.name} is not YAML: {error.problem} in line {mark.line + 1}"
+        return f"{error.problem_mark.name} is not YAML: {problem(error)}"
     while not str(error) and error.__cause__ is not None:  # Hydra wraps some in an empty one
         error = error.__cause__
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def problem(error: BaseException) -> str:
+    """Return what a file that cannot be read as YAML does wrong, and in which line."""
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        return f"{error.problem} in line {error.problem_mark.line + 1}"
+    return str(error).splitlines()[0]
 
 
 def _group(p: Override) -> str:
@@ -94,19 +101,48 @@ def _explain(p: Override, config: DictConfig | str, groups: dict[str, list[str]]
         return problem
     parent = key.rpartition(".")[0]
     holder = OmegaConf.select(config, parent) if parent else config
+    if unknown := _unknown_items(p, config):
+        return unknown
     if (wrong := _wrong_choice(p, groups)) and "Could not " in error:
         return wrong
+    if (
+        beside := re.search(r"Could not override '(\w+)'\.\s+Did you mean to override \1\?", error)
+    ) is not None:
+        return f"{p.input_line!r} cannot choose {beside[1]}: give {beside[1]}=... beside it"
     if _group(p) in groups:
-        lines = itertools.takewhile(lambda line: not line.endswith(":"), error.splitlines())
-        return f"{p.input_line!r}: {' '.join(line.strip() for line in lines)}"
+        lines = [*itertools.takewhile(lambda line: not line.endswith(":"), error.splitlines())]
+        return f"{p.input_line!r}: {' '.join(line.strip() for line in lines or error.splitlines()[:2])}"
     if link := link_above(key, config):
         return f"{key}: {link} stands for it, so set {link}"
     if isinstance(holder, ListConfig):
         return f"{key}: the list {parent} has {len(holder)} items, so the last is {parent}.{len(holder) - 1}"
+    items = [f"{key}.{item}" for item in value] if isinstance(value := p.value(), dict) else [key]
+    if whole := next(filter(None, (_of_space(item, config) for item in items)), None):
+        return f"{key}: what a sweep says of {whole} is replaced whole: +space.{whole}=..."
     if _is_unknown(key, config):
         known = [k for k in _keys("", config) if not k.startswith("hydra.")]
         return f"{key} is not a key{nearest(key, known) or _siblings(parent, holder)}"
     return problem
+
+
+def _unknown_items(p: Override, config: DictConfig) -> str | None:
+    """Return which key of ``key={item: ...}`` is not in the mapping that is there."""
+    key, value = str(p.key_or_group), p.value()
+    there = OmegaConf.select(config, key) if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(there, DictConfig):
+        return None
+    known = [f"{key}.{item!s}" for item in there]
+    unknown = [name for name in (f"{key}.{item}" for item in value) if name not in known]
+    if not unknown:
+        return None
+    return f"{unknown[0]} is not a key{nearest(unknown[0], known) or f'; to add it: +{p.input_line}'}"
+
+
+def _of_space(key: str, config: DictConfig) -> str | None:
+    """Return the key of the space, written with dots, that ``key`` is or lies below: Hydra reads no such."""
+    space = OmegaConf.select(config, "space")
+    written = [str(name) for name in space if "." in str(name)] if isinstance(space, DictConfig) else []
+    return next((name for name in written if f"{key}.".startswith(f"space.{name}.")), None)
 
 
 def _is_unknown(key: str, config: DictConfig) -> bool:

@@ -22,43 +22,78 @@ def parse(override: str) -> Override:
     try:
         return OverridesParser.create().parse_override(override)
     except HydraException as error:
-        raise InputError(f"{override!r} cannot be read: {str(error).splitlines()[0]}") from None
+        told = str(error).splitlines()[0]
+        raise InputError(f"{override!r} cannot be read: {told}{_quoting(override, told)}") from None
+
+
+def _quoting(override: str, told: str) -> str:
+    key, equals, _ = override.partition("=")
+    if not equals or not told.startswith(("token recognition", "mismatched")):
+        return ""
+    return f"; a value with such signs needs quotes within the shell's: {key}='\"...\"'"
 
 
 def readable(overrides: Sequence[str]) -> list[str]:
     """Return overrides with quotes where Hydra's grammar would not read what its user means.
 
-    Of a name, or a path, it takes ``study=2024`` for a number; and a value such as ``~/texts``,
-    ``Märchen.txt``, ``R&D`` or ``copy(1).txt`` it cannot read without them.
+    Of names and paths it takes ``study=2024`` for a number, and refuses ``~/path``, ``a(b)`` and ``lr=0.1``;
+    letters beyond ASCII it refuses everywhere.
     """
     return [_readable(override) for override in overrides]
 
 
-_NAMES_LIKE_NUMBERS = re.compile(
-    r"((?:study|experiment|sweep|checkpoint|tracker\.project|paths\.\w+|[\w.]+\.path|"
-    r"task\.(?:validation|text|text_b|label))=)"
-    r"([-+.]?\d[\w.+-]*|[-+]?inf|nan|true|false)",
-    re.IGNORECASE,
-)
-_ONE_TEXT = re.compile(r"([^=]+=)([^'\"\[\]{},]+)")
-
-
 def _readable(override: str) -> str:
-    named = _NAMES_LIKE_NUMBERS.fullmatch(override)
-    if named:
-        return f"{named[1]}'{named[2]}'"
-    one = _ONE_TEXT.fullmatch(override)
-    if one and not _reads(override) and _reads(quoted := f"{one[1]}'{one[2]}'"):
-        return quoted
-    return override
+    key, equals, text = override.partition("=")
+    if not equals or text.startswith(("'", '"', "[", "{")) or text.lower() in ("", "null"):
+        return override
+    if not _NAME_OR_PATH.fullmatch(key) and text.isascii() and not text.startswith("~"):
+        return override
+    return override if _names_several(override) else assigned(key, text)
 
 
-def _reads(override: str) -> bool:
+_NAME_OR_PATH = re.compile(
+    r"\+*(study|experiment|sweep|checkpoint|tracker\.project|paths\.\w+|[\w.]+\.path|"
+    r"task\.(validation|text|text_b|label))"
+)
+
+
+def _names_several(override: str) -> bool:
     try:
-        parse(override)
+        return parse(override).is_sweep_override()
+    except InputError:
+        return "," in override
+
+
+def assigned(key: str, text: str) -> str:
+    """Return the override that gives a key this very text, in quotes where Hydra needs them."""
+    override = f"{key}={text}"
+    return override if _gives(override, text.strip()) else f"{key}={_in_quotes(text)}"
+
+
+def listed(key: str, texts: Sequence[str]) -> str:
+    """Return the override that gives a key these very texts, in quotes where Hydra needs them."""
+    override = f"{key}=[{','.join(texts)}]"
+    return override if _gives(override, list(texts)) else f"{key}=[{','.join(map(as_item, texts))}]"
+
+
+def _gives(override: str, value: str | list[str]) -> bool:
+    try:
+        parsed = parse(override)
     except InputError:
         return False
-    return True
+    return not parsed.is_sweep_override() and bool(parsed.value() == value)
+
+
+def as_item(text: str) -> str:
+    """Return a text as it is written in a list, a mapping or alone, in quotes unless it is a plain name."""
+    keyword = text.lower() in ("null", "true", "false", "nan", "inf")
+    plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.ASCII) and not keyword
+    return text if plain else _in_quotes(text)
+
+
+def _in_quotes(text: str) -> str:
+    # Hydra reads a backslash as it is, except before a quote.
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + m[2].replace("'", "\\'"), text) + "'"
 
 
 def split_grid(overrides: Sequence[str]) -> list[list[str]]:

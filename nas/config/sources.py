@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from nas.config.diagnose import problem
 from nas.errors import InputError
 
 BY_PATH = ("experiment", "sweep")
@@ -48,12 +49,12 @@ def register_file(group: str, value: str, outputs: str) -> tuple[str, str] | Non
     try:
         node = OmegaConf.create(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError, ValueError, OmegaConfBaseException) as error:
-        raise InputError(f"{group}={value!r} is not YAML: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{group}={value!r} is not YAML: {problem(error)}") from error
     if not isinstance(node, DictConfig):
         raise InputError(f"{group}={value!r} must hold keys and values, not a list")
     path = path.resolve()
-    # a letter first: Hydra takes 8_29668804 for a number
-    stem = re.sub(r"\W", "_", path.stem)
+    # a letter first: Hydra takes 8_29668804 for a number; and it reads no letters beyond ASCII
+    stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
     name = f"file_{stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     _store(group, name, node)
     return name, str(path)

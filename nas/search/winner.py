@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -27,7 +28,7 @@ def write_experiment(path: Path, composed: Composed, title: str) -> None:
     content |= {group: composed.config[group] for group in GROUPS}
     if composed.config.checkpoint is not None:
         content |= {key: composed.config[key] for key in ("checkpoint", "transfer")}
-    header = f"# @package _global_\n# {title}\n# nas-train experiment={path}\n"
+    header = f"# @package _global_\n# {title}\n# nas-train experiment={shlex.quote(str(path))}\n"
     write_text(path, header + OmegaConf.to_yaml(OmegaConf.create(content)))
 
 

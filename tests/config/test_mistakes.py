@@ -107,6 +107,9 @@ EXACT = {
     "encoder": "'encoder' cannot be read: missing EQUAL at '<EOF>'",
     "encoder.hidden_cls=[attn": "'encoder.hidden_cls=[attn' cannot be read: "
     "no viable alternative at input '[attn'",
+    "optimizer.lr=a;b": "'optimizer.lr=a;b' cannot be read: token recognition error at: ';'; "
+    "a value with such signs needs quotes within the shell's: optimizer.lr='\"...\"'",
+    "trainer={stepz: 3}": "trainer.stepz is not a key; did you mean 'trainer.steps'?",
     "experiment=missing.yaml": "experiment='missing.yaml': there is no file missing.yaml",
     "trusted_targets=[my]": "trusted_targets=['my'] must be a list of prefixes with a dot, "
     "such as [my_package.]",
@@ -154,11 +157,31 @@ def test_one_mistake_names_what_to_do(override: str, parts: list[str]) -> None:
             "did you mean 'minimize'?"),
         ("rungs.reduction_factor=x", "rungs.reduction_factor='x' must be an integer"),
         ("workers=all", "workers='all' must be an integer or null"),
+        ("constraints={latency_ms: {max: 1}}", "constraints.latency_ms is not a key; to add it: "
+            "+constraints={latency_ms: {max: 1}}"),
+        ("space.optimizer.lr=[0.1]", "space.optimizer.lr: what a sweep says of optimizer.lr is replaced "
+            "whole: +space.optimizer.lr=..."),
+        ("space={optimizer.lr: [0.1]}", "space: what a sweep says of optimizer.lr is replaced whole: "
+            "+space.optimizer.lr=..."),
         ("+rungs.factor=2", "rungs.factor is not a key here; did you mean 'rungs.reduction_factor'?"),
     ],
 )  # fmt: skip
 def test_mistakes_in_a_search(override: str, told: str) -> None:
     assert mistakes(override, kind="search") == [told]
+
+
+def test_a_sweep_chooses_no_sampler(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "defaults: [{override /sampler: random}]\nspace: {optimizer.lr: [0.1]}"
+    )
+    [told] = mistakes(f"sweep={tmp_path / 'mine.yaml'}", kind="search")
+    assert told.endswith("mine.yaml' cannot choose sampler: give sampler=... beside it")
+
+
+def test_sweeps_that_cannot_be_merged(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("space: {optimizer.lr: [0.1]}")
+    [told] = mistakes(f"sweep=[{tmp_path / 'mine.yaml'}, layer_choice]", kind="search")
+    assert told.endswith("Cannot merge DictConfig with ListConfig")
 
 
 def test_mistakes_in_a_report() -> None:

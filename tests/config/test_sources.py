@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from nas.config.compose import compose
+from nas.config.overrides import as_item, split_grid
+from nas.errors import InputError
 
 NUMBERS = ["2024", "2024_11", "1e5", "-3", ".5", "nan", "true"]
 
@@ -42,6 +44,34 @@ def test_columns_and_classes_may_be_called_like_numbers() -> None:
     given = ["task.path=2024.csv", "task.text=0", "task.label=1", "task.columns=[0,1]", "task.labels=[1,0]"]
     task = compose("train", ["task=classification", *given]).plain["task"]
     assert (task["text"], task["label"], task["labels"]) == ("0", "1", [1, 0])
+
+
+@pytest.mark.parametrize("name", ["Müller", "lr=0.1", "old (2)", "it's", "a#b;c", "~/runs", "x [1]", "50%"])
+def test_a_folder_may_be_called_anything(name: str) -> None:
+    values = compose("search", [f"paths.outputs={name}", f"study={name}"]).plain
+    assert (values["paths"]["outputs"], values["study"]) == (name, name)
+
+
+def test_links_and_functions_are_no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLACE", "there")
+    assert compose("train", ["paths.outputs=${oc.env:PLACE}/x"]).values()["paths"]["outputs"] == "there/x"
+    assert split_grid(["experiment=choice(a, b)"]) == [["experiment=a"], ["experiment=b"]]
+
+
+@pytest.mark.parametrize("name", ["Frage ü.yaml", "lr=0.1, old (2).yaml", "it's.yml"])
+def test_a_file_is_recorded_such_that_it_is_found_again(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("space: {optimizer.weight_decay: [0.1]}\nn_trials: 97\n")
+    alone = compose("search", [f"sweep={as_item(str(tmp_path / name))}"])
+    among = compose("search", [f"sweep=[{as_item(str(tmp_path / name))}, recall]"])
+    for composed in (alone, among):
+        assert composed.plain["n_trials"] == 97
+        assert compose("search", composed.overrides).plain == composed.plain
+
+
+def test_what_is_wrong_in_a_file_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "twice.yaml").write_text("seed: 1\nseed: 2\n")
+    with pytest.raises(InputError, match=r"twice\.yaml' is not YAML: found duplicate key seed in line 2"):
+        compose("train", [f"experiment={tmp_path / 'twice.yaml'}"])
 
 
 def test_null_is_no_name() -> None:

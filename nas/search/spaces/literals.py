@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
+
+from nas.config.overrides import as_item
 
 Scalar = None | bool | int | float | str
 """What Optuna takes as a choice; lists and mappings are carried as JSON text."""
@@ -18,7 +19,7 @@ def literal(value: Scalar) -> str:
         return str(value).lower()
     if isinstance(value, str):
         nested = nested_in(value)
-        return _quoted(value) if nested is None else nested_literal(nested)
+        return as_item(value) if nested is None else nested_literal(nested)
     return repr(value)
 
 
@@ -28,7 +29,7 @@ def nested_literal(value: Any) -> str:
         return f"[{','.join(map(nested_literal, value))}]"
     if isinstance(value, dict):
         return f"{{{','.join(f'{key}:{nested_literal(child)}' for key, child in value.items())}}}"
-    return _quoted(value) if isinstance(value, str) else literal(value)
+    return as_item(value) if isinstance(value, str) else literal(value)
 
 
 def carried(value: Any) -> Scalar:
@@ -51,11 +52,3 @@ def nested_in(text: str) -> list[Any] | dict[str, Any] | None:
     except json.JSONDecodeError:
         return None
     return value if isinstance(value, list | dict) else None
-
-
-def _quoted(text: str) -> str:
-    keyword = text.lower() in ("null", "true", "false", "nan", "inf")
-    if re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.ASCII) and not keyword:
-        return text
-    # Hydra reads a backslash as it is, except before a quote.
-    return "'" + re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + m[2].replace("'", "\\'"), text) + "'"
