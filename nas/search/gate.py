@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas.errors import InputError
+from nas.progress import say
 from nas.search.constraints import COSTS, LATENCY, Limit
 from nas.search.latency import Latency
 from nas.search.match import Match
@@ -17,6 +18,8 @@ from nas.search.spaces.literals import Scalar
 from nas.search.spaces.space import Space, lines
 
 ATTEMPTS = 10_000
+_SOON = 500
+"""After so many without success it is told that more are looked at: all take a minute or two."""
 _REMEMBERED = 20_000
 
 
@@ -106,8 +109,12 @@ class Gate:
         """Return what contradicts: a sentence if nothing may be trained, or a condition cannot be judged."""
         if self.open:
             return []
+        stream = random.Random(0)
         try:
-            if self.sample(random.Random(0)) is not None:
+            if self.sample(stream, _SOON) is not None:
+                return []
+            say(f"of {_SOON:,} samples no configuration may be trained: looking at {ATTEMPTS:,} ...")
+            if self.sample(stream, ATTEMPTS - _SOON) is not None:
                 return []
         except InputError as error:
             return list(error.mistakes)

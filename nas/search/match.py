@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +12,13 @@ from typing import Any
 from nas.errors import InputError, nearest
 from nas.search.constraints import COSTS, is_positive
 from nas.search.pricing import Pricing
+from nas.search.spaces.base import Base
+from nas.search.spaces.space import Space
 
 _OPTIONS = ("tolerance", "by", "step")
 _WIDEST = 1 << 16
+_DRAWS = 50
+"""So many configurations are looked at before a key is said to change no cost."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,14 @@ class Match:
         """Return by which share more than tolerated a cost misses the target; 0 or less: it does not."""
         return abs(value / self.target - 1) - self.tolerance
 
+    def acts(self, pricing: Pricing, changes: Mapping[str, Any]) -> bool:
+        """Return whether the cost differs between some values of ``by``, or none of them can be built."""
+        found = set()
+        for value in (2, 8, 64, 512):  # as widths, good for most numbers of heads
+            with contextlib.suppress(InputError):
+                found.add(pricing.costs({**changes, self.by: value})[self.measure])
+        return len(found) != 1
+
 
 def read_match(described: Any) -> Match | None:
     """Read ``match``: ``{cost/parameters: 1.0e6, tolerance: 5%, by: encoder.hidden_size}``.
@@ -95,6 +109,24 @@ def read_match(described: Any) -> Match | None:
         raise InputError(*mistakes)
     assert tolerance is not None
     return Match(measures[0], float(described[measures[0]]), tolerance, by, step)
+
+
+def match_mistakes(match: Match | None, space: Space, base: Base) -> list[str]:
+    """Return why no value of ``by`` could bring the cost to its target, in one sentence."""
+    if match is None:
+        return []
+    told = f"match.by={match.by!r}"
+    if match.by not in base.keys:
+        return [f"{told} is not a key{nearest(match.by, base.keys)}"]
+    if match.by in {entry.name for entry in space.entries}:
+        return [f"{told} is in the space too: it is solved for, so take it out of one of them"]
+    value = base.lookup({})(match.by)
+    if isinstance(value, bool) or not isinstance(value, int | float | None):
+        return [f"{told} is {value!r}: it must be a key with a number, such as encoder.hidden_size"]
+    pricing, stream = Pricing(base), random.Random(0)
+    if not any(match.acts(pricing, space.changes(space.draw(stream))) for _ in range(_DRAWS)):
+        return [f"{told} does not change {match.measure}: name a key that does, such as encoder.hidden_size"]
+    return []
 
 
 def _share(given: Any) -> float | None:
