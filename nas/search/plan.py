@@ -13,12 +13,12 @@ from nas.config.instantiate import instantiate_node
 from nas.config.overrides import parse
 from nas.config.root import SEARCH_ONLY
 from nas.cores import usable_cores
-from nas.errors import InputError, nearest
+from nas.errors import InputError
 from nas.search.constraints import LATENCY, Limit, read_limits
 from nas.search.evaluation import Evaluator
 from nas.search.gate import Gate
 from nas.search.launchers.base import Launcher
-from nas.search.match import Match, read_match
+from nas.search.match import Match, match_mistakes, read_match
 from nas.search.objectives import Objectives, read_objectives
 from nas.search.pricing import Pricing
 from nas.search.probes import build_meta, choice_mistakes, mistakes_beside
@@ -27,7 +27,8 @@ from nas.search.screen import PREDICTED, read_screen
 from nas.search.spaces.base import Base
 from nas.search.spaces.space import Space
 from nas.search.storages.sqlite import FOR_READING, SQLite
-from nas.search.sweeps import called, conflicts, names_in
+from nas.search.sweeps import called, conflicts, names_in, without_effect
+from nas.seeding import derive
 from nas.train.folder import NOT_IDENTITY, PLACES
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def plan_search(search: Composed) -> Plan:
     """
     config = search.values()
     base = shared_overrides(search)
-    contradictions = conflicts(_sweeps(base))
-    if contradictions:
-        raise InputError(*contradictions)
+    wrong_sweeps = [*conflicts(_sweeps(base)), *without_effect(_sweeps(base))]
+    if wrong_sweeps:
+        raise InputError(*wrong_sweeps)
     composed = compose("train", base)
     mistakes = [*_number_mistakes(config), *_part_mistakes(config), *_name_mistakes(config["study"])]
     limits, match = _rules(config, mistakes)
@@ -80,7 +81,7 @@ def plan_search(search: Composed) -> Plan:
         reference = build_meta(composed)
     except InputError as error:
         raise InputError(*mistakes, *error.mistakes, *_beside(composed, config["space"])) from None
-    mistakes += [*_match_mistakes(match, space, composed), *choice_mistakes(composed, space)]
+    mistakes += [*match_mistakes(match, space, Base(composed)), *choice_mistakes(composed, space)]
     objectives = _objectives(config, reference, match, mistakes)
     mistakes += _screen_mistakes(config["screen"], objectives)
     evaluator = _evaluator(config, space, objectives, mistakes)
@@ -170,17 +171,6 @@ def _objectives(
         return ()
 
 
-def _match_mistakes(match: Match | None, space: Space, composed: Composed) -> list[str]:
-    if match is None:
-        return []
-    keys = Base(composed).keys
-    if match.by not in keys:
-        return [f"match.by={match.by!r} is not a key{nearest(match.by, keys)}"]
-    if match.by in {entry.name for entry in space.entries}:
-        return [f"match.by={match.by!r} is in the space too: it is solved for, so take it out of one of them"]
-    return []
-
-
 def _latency(config: dict[str, Any]) -> Latency:
     from nas.search.latency import Latency
     from nas.train.precision import choose_device
@@ -213,7 +203,7 @@ def _number_mistakes(config: dict[str, Any]) -> list[str]:
     return [
         f"{key}={config[key]} must be at least {low}"
         for key, low in least.items()
-        if config[key] is not None and config[key] < low
+        if config[key] is not None and not config[key] >= low  # such as nan
     ]
 
 
@@ -221,12 +211,21 @@ def _part_mistakes(config: dict[str, Any]) -> list[str]:
     mistakes: list[str] = []
     for key in ("sampler", "storage", "launcher", "rungs", "evaluator"):
         try:
-            part = instantiate_node(key, config[key]) if config[key] is not None else None
+            node = seeded(config[key], config["seed"]) if key == "sampler" else config[key]
+            part = instantiate_node(key, node) if node is not None else None
             if isinstance(part, SQLite):
                 mistakes.append(FOR_READING)
         except InputError as error:
             mistakes.extend(error.mistakes)
     return mistakes
+
+
+def seeded(sampler: dict[str, Any], seed: int, *names: str | int) -> dict[str, Any]:
+    """Return a sampler's node with a seed that all take, derived from its own, or else from the study's."""
+    if "seed" not in sampler:
+        return sampler
+    own = seed if sampler["seed"] is None else sampler["seed"]
+    return {**sampler, "seed": derive(own, "sampler", *names) % 2**32}
 
 
 def _name_mistakes(study: str | None) -> list[str]:

@@ -20,7 +20,7 @@ from nas.search.crew import Crew, ignore
 from nas.search.display import Display
 from nas.search.evaluation import Evaluation
 from nas.search.launchers.base import Launcher
-from nas.search.plan import Plan
+from nas.search.plan import Plan, seeded
 from nas.search.predicted import PredictedScreen
 from nas.search.pricing import Pricing
 from nas.search.rungs.race import Race
@@ -34,7 +34,6 @@ from nas.search.storages.leases import Leases
 from nas.search.study import Study
 from nas.search.supervise import Supervisor
 from nas.search.winner import prepare, write_experiment
-from nas.seeding import derive
 
 LOCK = ".lock"
 SHARE = 20
@@ -127,9 +126,8 @@ def _open_study(plan: Plan, storage: optuna.storages.BaseStorage, leases: Leases
     studies = [study._study_id for study in storage.get_all_studies()]
     asked = sum(len(storage.get_all_trials(study, deepcopy=False)) for study in studies)
     among = [leases.ordinal] if leases.ordinal else []
-    seed = derive(plan.question.seed, "sampler", asked, *among) % 2**32
-    node = plan.config["sampler"]
-    sampler = instantiate_node("sampler", {**node, "seed": seed} if "seed" in node else node)
+    node = seeded(plan.config["sampler"], plan.question.seed, asked, *among)
+    sampler = instantiate_node("sampler", node)
     if isinstance(sampler, ProposingSampler | Grid):
         sampler.guide(Guide(plan.question.space, plan.gate.allows))
     return Study(

@@ -39,6 +39,19 @@ def conflicts(names: Sequence[str]) -> list[str]:
     return list(found)
 
 
+def without_effect(names: Sequence[str]) -> list[str]:
+    """Return a sentence for each part that a sweep describes, and that the search chooses after it."""
+    found = {key.split(".")[0]: name for name in names for key in _settings(name)}
+    return [
+        f"{part} in sweep={found[part]} has no effect: give {part}... on the command line"
+        for part in _CHOSEN_LATER
+        if part in found
+    ]
+
+
+_CHOSEN_LATER = ("sampler", "storage", "launcher")
+
+
 def _settings(name: str) -> dict[str, Any]:
     """Return key to value of what a sweep sets, the forms of its space whole."""
     node: Any = OmegaConf.to_container(OmegaConf.create(_text(name)))
@@ -52,4 +65,5 @@ def _settings(name: str) -> dict[str, Any]:
 def _text(name: str) -> str:
     if name.endswith((".yaml", ".yml")):
         return Path(name).read_text(encoding="utf-8")
-    return resources.files("nas.sweeps").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    packaged = resources.files("nas.sweeps").joinpath(f"{name}.yaml")
+    return packaged.read_text(encoding="utf-8") if packaged.is_file() else ""  # else of --config-dir, unseen

@@ -8,7 +8,7 @@ import pytest
 
 from nas.config.compose import compose
 from nas.errors import InputError
-from nas.search.plan import Plan, plan_search
+from nas.search.plan import Plan, plan_search, seeded
 
 SLOTS: dict[str, Any] = {"slots": 2, "choices": ["attn", "conv"]}
 
@@ -22,6 +22,11 @@ WRONG: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
         {"optimizer.lrr": [0.1], "encoder.blocks.conv.nrm": [1], "encoder.hidden_cls": SLOTS},
         {},
         ["space: optimizer.lrr is not a key; did you mean 'optimizer.lr'?", "space: encoder.blocks.conv.nrm"],
+    ),
+    "a slot that is chosen twice": (
+        {"encoder.hidden_cls": SLOTS, "encoder.hidden_cls.0": ["attn", "mlp"]},
+        {},
+        ["space.encoder.hidden_cls.0 is a part of space.encoder.hidden_cls, which chooses it already"],
     ),
     "unknown blocks": (
         {"encoder.hidden_cls": {"slots": 1, "choices": ["atn", ["attn", "cnv"]]}},
@@ -109,6 +114,39 @@ def test_a_sweep_sets_the_keys_of_the_study(lab: Any) -> None:
     plan = planned(lab, {"encoder.hidden_cls": SLOTS}, "retries=2", n_trials=3, retries=5, rungs=None)
     assert (plan.config["n_trials"], plan.config["retries"], plan.config["rungs"]) == (3, 2, None)
     assert plan.gate.open
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ("task", "match.by='task' is 'mqar': it must be a key with a number, such as encoder.hidden_size"),
+        ("seed", "match.by='seed' does not change cost/parameters: name a key that does"),
+    ],
+)
+def test_a_match_needs_a_key_that_changes_the_cost(lab: Any, by: str, told: str) -> None:
+    """Else hours went by in looking for the configuration that a value of the key could repair."""
+    with pytest.raises(InputError) as caught:
+        planned(lab, {"encoder.hidden_cls": SLOTS}, match={"cost/parameters": 2e4, "by": by})
+    [mistake] = caught.value.mistakes
+    assert mistake.startswith(told)
+
+
+@pytest.mark.parametrize("sampler", ["auto", "tpe"])
+@pytest.mark.parametrize("seed", [-1, 5_000_000_000])
+def test_any_whole_number_is_a_seed(lab: Any, sampler: str, seed: int) -> None:
+    plan = planned(lab, {"optimizer.lr": [0.1]}, f"sampler={sampler}", f"seed={seed}")
+    assert plan.question.seed == seed
+
+
+def test_a_sampler_may_have_a_seed_of_its_own() -> None:
+    own, linked, none = ({"seed": seed} for seed in (3, 0, None))
+    assert seeded(own, 0, 5) != seeded(linked, 0, 5) == seeded(none, 0, 5)
+    assert seeded({"_target_": "x"}, 0) == {"_target_": "x"}
+
+
+def test_a_sweep_says_what_it_cannot_set(lab: Any) -> None:
+    with pytest.raises(InputError, match=r"sampler in sweep=.* has no effect: give sampler"):
+        planned(lab, {"optimizer.lr": [0.1]}, sampler={"seed": 3})
 
 
 @pytest.mark.slow  # it builds every choice

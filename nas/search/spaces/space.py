@@ -52,6 +52,7 @@ class Space:
             with _collected(mistakes):
                 self.forbid.append(Expression(text, f"forbid.{index}"))
         mistakes.extend(self._unknown_in_conditions(found))
+        mistakes.extend(_chosen_twice(found))
         if mistakes:
             raise InputError(*mistakes)
         self.entries: list[Entry] = _in_order(found, self._when)
@@ -179,6 +180,16 @@ class Space:
             for key in sorted(expression.keys)
             if key not in known and key.split(".")[0] not in roots
         ]
+
+
+def _chosen_twice(found: Mapping[str, Entry]) -> list[str]:
+    return [
+        f"space.{key} is a part of space.{slots.key}, which chooses it already: take one of them out"
+        for slots in found.values()
+        if isinstance(slots, Slots)
+        for key in found
+        if key.startswith(f"{slots.key}.")
+    ]
 
 
 class _collected:  # noqa: N801  reads as a statement
