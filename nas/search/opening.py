@@ -25,14 +25,13 @@ def told_before(question: Question, folder: Path, storage: optuna.storages.BaseS
     Raises:
         InputError: it tells of another question.
     """
-    path = folder / "study.json"
     version = newest(storage, question.name)
-    before: dict[str, Any] = {}
-    if version and path.is_file():
-        before = dict(read_json(path))
-    elif version:
-        study = storage.get_study_id_from_name(name_of(question.name, version))
-        before = dict(storage.get_study_user_attrs(study).get(TOLD, {}))
+    left = _left_in(folder / "study.json")
+    if not version:
+        _refuse_renamed(question.name, left, folder, storage)
+        return {}
+    study = storage.get_study_id_from_name(name_of(question.name, version))
+    before = left or dict(storage.get_study_user_attrs(study).get(TOLD, {}))
     differences = question.differences(before) if before else []
     if differences:
         more = [f"and {len(differences) - SHOWN} more"] if len(differences) > SHOWN else []
@@ -41,6 +40,26 @@ def told_before(question: Question, folder: Path, storage: optuna.storages.BaseS
             "continue it as it was, or give another name with study=..."
         )
     return before
+
+
+def _left_in(path: Path) -> dict[str, Any]:
+    """Return what a file tells; nothing where there is none, or where it is broken: the storage knows too."""
+    try:
+        return dict(read_json(path)) if path.is_file() else {}
+    except ValueError:
+        return {}
+
+
+def _refuse_renamed(
+    name: str, left: dict[str, Any], folder: Path, storage: optuna.storages.BaseStorage
+) -> None:
+    """Keep the trials of a study whose folder got another name: a study that begins would overwrite them."""
+    other = str(left.get("study", name))
+    if other != name and newest(storage, other):
+        raise InputError(
+            f"study={name!r}: {folder} holds the study {other!r}: call the folder {other!r} again to continue "
+            "it, or give another name with study=..."
+        )
 
 
 def space_version(

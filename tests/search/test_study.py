@@ -208,6 +208,24 @@ def test_what_remains_of_a_study_without_its_journal_is_no_hindrance(tmp_path: P
     assert opened(tmp_path / "s", objectives=(Objective("val/accuracy", "maximize"),)).asked() == 0
 
 
+def test_a_renamed_folder_keeps_its_trials(tmp_path: Path) -> None:
+    """A study that began there under the new name wrote over the run folders of the old one."""
+    train(opened(tmp_path / "s"), "k", 1.0)
+    (tmp_path / "s").rename(tmp_path / "t")
+    with pytest.raises(InputError, match="t holds the study 's': call the folder 's' again"):
+        opened(tmp_path / "t", name="t")
+    (tmp_path / "t").rename(tmp_path / "s")
+    assert opened(tmp_path / "s").asked() == 1
+
+
+def test_a_broken_study_json_is_no_hindrance(tmp_path: Path) -> None:
+    train(opened(tmp_path / "s"), "k", 1.0)
+    (tmp_path / "s" / "study.json").write_text("{")
+    with pytest.raises(InputError, match="was made with"):
+        opened(tmp_path / "s", config={"seed": 5})
+    assert opened(tmp_path / "s").asked() == 1
+
+
 def test_study_json_adds_up_the_time_of_every_start(tmp_path: Path) -> None:
     opened(tmp_path / "s")
     study = opened(tmp_path / "s")
