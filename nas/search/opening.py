@@ -57,8 +57,8 @@ def _refuse_renamed(
     other = str(left.get("study", name))
     if other != name and newest(storage, other):
         raise InputError(
-            f"study={name!r}: {folder} holds the study {other!r}: call the folder {other!r} again to continue "
-            "it, or give another name with study=..."
+            f"study={name!r}: {folder} holds the study {other!r}: call the folder {other!r} again to "
+            "continue it, or give another name with study=..."
         )
 
 
