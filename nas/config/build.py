@@ -13,7 +13,7 @@ from nas.config.parts import build_encoder, make_parts
 from nas.config.starting import form_of, start_of
 from nas.errors import InputError
 from nas.progress import Say, say
-from nas.train.folder import identity
+from nas.train.folder import identity, study_mistakes
 
 if TYPE_CHECKING:
     from nas.scaffold import EncoderScaffold
@@ -32,6 +32,8 @@ class _AnyRun:
     ) -> None:
         self.composed = composed
         self.config = composed.values()
+        if wrong := study_mistakes(self.config["study"]):
+            raise InputError(*wrong)
         self.overrides = composed.overrides
         self.group = group or self.config["study"] or "train"
         self.job_type = job_type
@@ -264,6 +266,8 @@ def build(overrides: Sequence[str] = ()) -> AnyRun:
     Raises:
         InputError: one sentence for each wrong key, value or name.
     """
+    if isinstance(overrides, str):
+        raise InputError(f"nas.build takes a list of overrides: nas.build([{overrides!r}])")
     return run_of(compose("train", list(overrides)))
 
 

@@ -52,7 +52,7 @@ def _readable(override: str) -> str:
 
 
 _NAME_OR_PATH = re.compile(
-    r"\+*(study|experiment|sweep|checkpoint|tracker\.project|paths\.\w+|[\w.]+\.path|"
+    r"\+*(study|experiment|sweep|checkpoint|tracker\.(project|entity)|paths\.\w+|[\w.]+\.path|"
     r"task\.(validation|text|text_b|label))"
 )
 

@@ -29,7 +29,7 @@ from nas.search.spaces.space import Space
 from nas.search.storages.sqlite import FOR_READING, SQLite
 from nas.search.sweeps import called, conflicts, names_in, without_effect
 from nas.seeding import derive
-from nas.train.folder import NOT_IDENTITY, PLACES
+from nas.train.folder import NOT_IDENTITY, PLACES, study_mistakes
 
 if TYPE_CHECKING:
     from nas.search.latency import Latency
@@ -74,7 +74,7 @@ def plan_search(search: Composed) -> Plan:
     if wrong_sweeps:
         raise InputError(*wrong_sweeps)
     composed = compose("train", base)
-    mistakes = [*_number_mistakes(config), *_part_mistakes(config), *_name_mistakes(config["study"])]
+    mistakes = [*_number_mistakes(config), *_part_mistakes(config), *study_mistakes(config["study"])]
     limits, match = _rules(config, mistakes)
     try:
         space = Space(config["space"], config["forbid"], Base(composed))
@@ -226,12 +226,6 @@ def seeded(sampler: dict[str, Any], seed: int, *names: str | int) -> dict[str, A
         return sampler
     own = seed if sampler["seed"] is None else sampler["seed"]
     return {**sampler, "seed": derive(own, "sampler", *names) % 2**32}
-
-
-def _name_mistakes(study: str | None) -> list[str]:
-    if study is None or (study not in ("", ".", "..") and Path(study).name == study):
-        return []
-    return [f"study={study!r} must be the name of a folder under paths.outputs"]
 
 
 def _workers(config: dict[str, Any], reference: AnyRun) -> int:

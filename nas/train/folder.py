@@ -30,6 +30,13 @@ def identity(config: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def study_mistakes(study: str | None) -> list[str]:
+    """Say what is wrong with the name of a study: a path could lead out of ``paths.outputs``."""
+    if study is None or (study not in ("", ".", "..") and Path(study).name == study):
+        return []
+    return [f"study={study!r} must be the name of a folder under paths.outputs"]
+
+
 def claim(folder: Path, config: dict[str, Any], overrides: Iterable[str]) -> None:
     """Write ``config.yaml`` and ``overrides.txt``; what another configuration left there is removed.
 

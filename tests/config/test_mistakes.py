@@ -293,6 +293,19 @@ def test_an_environment_variable_set_to_nothing(monkeypatch: pytest.MonkeyPatch)
     assert mistakes()[0].startswith("paths.cache is empty: name a folder")
 
 
+@pytest.mark.parametrize("study", ["../x", "/x", "a/b", "..", "''"])
+def test_a_study_stays_under_the_outputs(study: str) -> None:
+    with pytest.raises(InputError, match=r"^study='.*' must be the name of a folder under paths\.outputs$"):
+        build([*SMALL, f"study={study}"])
+
+
+def test_overrides_are_a_list() -> None:
+    with pytest.raises(
+        InputError, match=r"^nas\.build takes a list of overrides: nas\.build\(\['seed=1'\]\)$"
+    ):
+        build("seed=1")
+
+
 def test_parse_tells_what_cannot_be_read() -> None:
     assert parse("a.b=[1,2]").value() == [1, 2]
     with pytest.raises(InputError, match="cannot be read"):
