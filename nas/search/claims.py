@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import NasError
 from nas.search.changes import Changes
-from nas.search.hands import Hands
-from nas.search.leaderboard import REFUSED
+from nas.search.hands import Hands, end_failed
+from nas.search.leaderboard import REFUSED, has_failed
 from nas.search.storages.leases import Leases, LostTrialError
 from nas.search.takeover import bring
 from nas.search.worker import Order
@@ -63,10 +63,18 @@ class Claims:
         self._taken[trial.number] = self._hands.take(trial, order)
 
     def free(self) -> Iterator[Trial]:
-        """Yield the trials that nobody has in hand, and those that wait in Optuna's queue."""
+        """Yield the trials that nobody has in hand, and those that wait in Optuna's queue.
+
+        One that was noted as failed before a kill, or a full disk, ends as such: it is not trained again.
+        """
         for frozen in self._running():
-            if self._leases.is_free(frozen):
-                yield Trial(self._study, frozen._trial_id)
+            if not self._leases.is_free(frozen):
+                continue
+            trial = Trial(self._study, frozen._trial_id)
+            if has_failed(frozen):
+                end_failed(self._study, trial)
+            else:
+                yield trial
         for _ in range(sum(t.state is TrialState.WAITING for t in self._look())):
             trial = self._study.ask()
             self._leases.mark(trial)

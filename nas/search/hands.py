@@ -97,9 +97,9 @@ class Hands:
         self.lose(number)
         if state is TrialState.FAIL:
             trial.set_user_attr(FAILED, True)
-            trial.set_constraint(FAILED, 1.0)
-        stored = TrialState.PRUNED if state is TrialState.FAIL else state
-        self._study.tell(trial, values, state=stored)
+            end_failed(self._study, trial)
+        else:
+            self._study.tell(trial, values, state=state)
         self._leases.end(number)
         if state in (TrialState.COMPLETE, TrialState.PRUNED):
             self._note_key(facts.get(KEY), number)
@@ -124,3 +124,10 @@ class Hands:
     def _note_key(self, key: str | None, number: int) -> None:
         if key is not None:
             self.keys.setdefault(key, number)
+
+
+def end_failed(study: optuna.Study, trial: Trial) -> None:
+    """End a trial that is noted as failed: as worse than all that were completed, for every sampler."""
+    if FAILED not in trial.constraints:
+        trial.set_constraint(FAILED, 1.0)
+    study.tell(trial, state=TrialState.PRUNED)

@@ -123,7 +123,7 @@ def work(connection: Connection, base: Composed) -> None:
     _end_with_parent()
     try:
         while (order := connection.recv()) is not None:
-            with _begun(order.folder):
+            with begun(order.folder):
                 told = _result_or_reason(connection, base, order)
             connection.send(told)
     except (InterruptedRunError, _BrokenError, *_GONE):
@@ -131,7 +131,7 @@ def work(connection: Connection, base: Composed) -> None:
 
 
 @contextlib.contextmanager
-def _begun(folder: Path) -> Iterator[None]:
+def begun(folder: Path) -> Iterator[None]:
     """Keep a mark in a run folder while this process has the trial in hand.
 
     It stays if this process or its supervisor dies: `nas.search.left` counts such deaths.
@@ -151,9 +151,9 @@ def _begun(folder: Path) -> Iterator[None]:
 
 def unmark(folder: Path) -> None:
     """Note that no worker has the trial of a run folder in hand any more."""
-    (folder / BEGUN).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # what was not trained leaves no folder
-        folder.rmdir()
+    with contextlib.suppress(OSError):  # a disk that can only be read by now must not end the worker
+        (folder / BEGUN).unlink(missing_ok=True)
+        folder.rmdir()  # what was not trained leaves no folder
 
 
 class _BrokenError(Exception):

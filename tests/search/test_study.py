@@ -107,6 +107,25 @@ def test_a_failed_trial_is_no_answer_for_equal_ones(tmp_path: Path) -> None:
     assert study.identify(study.ask().number, "k", FACTS)
 
 
+def test_a_failure_that_was_noted_but_not_told_is_told_later(tmp_path: Path, monkeypatch: Any) -> None:
+    """A full disk, or a kill, came between the two: trained again, it was a failure without a reason."""
+    study = opened(tmp_path / "s")
+    order = study.ask()
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(study.optuna, "tell", full)
+        with pytest.raises(OSError, match="No space left"):
+            study.fail(order.number, "No space left on device")
+    later = opened(tmp_path / "s")
+    assert list(later.abandoned()) == []
+    [row] = later.rows()
+    assert (row["number"], row["state"], row["reason"]) == (0, "FAIL", "No space left on device")
+    assert later.optuna.trials[0].constraints == {"failed": 1.0}
+
+
 def test_an_abandoned_trial_keeps_number_and_values(tmp_path: Path) -> None:
     orders = [opened(tmp_path / "s").ask()]
     orders.append(opened(tmp_path / "s", stream=1).ask())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nas.config.build import build
 from nas.costs.describe import describe
-from nas.search.worker import trial_key
+from nas.search.worker import begun, trial_key
 
 BASE = ("task=mqar", "task.seq_length=16", "encoder.hidden_size=16", "encoder.num_heads=2", "tracker=none",
         "encoder.hidden_cls=[attn,conv]")  # fmt: skip
@@ -52,3 +54,9 @@ def test_what_trains_the_same_has_one_key(more: tuple[str, ...]) -> None:
 )
 def test_what_trains_otherwise_has_another(more: str) -> None:
     assert key(*more.split()) != key()
+
+
+def test_a_folder_that_cannot_be_written_ends_no_worker(tmp_path: Path) -> None:
+    (tmp_path / "trials").touch()
+    with begun(tmp_path / "trials" / "0"):
+        pass
