@@ -50,6 +50,18 @@ class ElsewhereError(NasError):
     """Another process of this run failed, and has told why."""
 
 
+def let_interrupt_pass(error: BaseException) -> None:
+    """Raise Ctrl-C again where another error has hidden it: libraries fail at it while they clean up.
+
+    OmegaConf does in putting its flags back.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        found = found.__cause__ or found.__context__
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest allowed name, or an empty string."""
     close = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1, cutoff=0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,14 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def output(width: int) -> Console:
+    """Return the console of results, on standard output; ``width`` columns where no terminal has its own."""
+    from rich.console import Console
+
+    watched = sys.stdout is not None and sys.stdout.isatty()  # None: it was closed
+    return Console(width=None if watched else width)
 
 
 def say(line: str) -> None:

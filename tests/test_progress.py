@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from nas.progress import duration, quantity, say
+from nas.progress import duration, output, quantity, say
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,8 @@ def test_say_prints_a_line_to_stderr_as_it_is(capsys: pytest.CaptureFixture[str]
     printed = capsys.readouterr()
     assert printed.err == line + "\n"
     assert printed.out == ""
+
+
+def test_a_closed_standard_output_is_written_to_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    output(120).print("a table")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from nas.config.compose import Composed, Kind, compose, for_hydra
 from nas.config.overrides import listed, split_grid
-from nas.errors import ElsewhereError, InputError, InterruptedRunError, NasError
+from nas.errors import ElsewhereError, InputError, InterruptedRunError, NasError, let_interrupt_pass
 from nas.progress import say, silent
 from nas.train.processes import is_main
 
@@ -32,7 +32,7 @@ def run_command(kind: Kind, action: Action, arguments: Sequence[str] | None = No
     # SIGTERM outside the training loop leaves like Ctrl-C: what was finished is kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _dispatch(kind, action, given)
+        return _interruptible(lambda: _dispatch(kind, action, given))
     except InputError as error:
         for mistake in error.mistakes:
             tell(f"error: {mistake}")
@@ -72,6 +72,16 @@ def import_torch() -> None:
         import torch  # noqa: F401
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def _interruptible(do: Callable[[], int]) -> int:
+    try:
+        return do()
+    except (NasError, OSError):
+        raise
+    except Exception as error:  # that nobody expects
+        let_interrupt_pass(error)
+        raise
 
 
 def _dispatch(kind: Kind, action: Action, given: list[str]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from nas.cli.app import DONE, import_torch, run_process
 from nas.config.compose import Composed
-from nas.progress import say
+from nas.progress import output, say
 
 
 def main() -> None:
@@ -32,10 +32,8 @@ def with_name(arguments: Sequence[str]) -> list[str]:
 
 def bench(composed: Composed) -> int:
     """Measure, print tables and the path of the results."""
-    from rich.console import Console
-
     made, results, path = _measure(composed)
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = output(140)
     for part in made.tables(results):
         console.print(part)
     print(path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.cli.app import DONE, run_process
 from nas.config.compose import Composed
 from nas.errors import InputError, nearest
+from nas.progress import output
 
 if TYPE_CHECKING:
     from nas.search.storages.sqlite import SQLite
@@ -68,7 +68,6 @@ def _is_file(study: str | None) -> bool:
 def _read(database: SQLite, study: str | None, outputs: Path) -> Path:
     """Write the files of a study that is in an SQLite file, show its leaderboard, and return its folder."""
     import optuna
-    from rich.console import Console
 
     from nas.search.display import leaderboard_table
     from nas.search.storages.sqlite import file_of
@@ -78,7 +77,7 @@ def _read(database: SQLite, study: str | None, outputs: Path) -> Path:
     with database.study(study) as found:
         folder = outputs / folder_of(found.study_name)
         rows, objectives = write_visitor(found, folder, file_of(database.path or ""))
-    Console(width=None if sys.stdout.isatty() else 120).print(leaderboard_table(rows, objectives))
+    output(120).print(leaderboard_table(rows, objectives))
     return folder
 
 

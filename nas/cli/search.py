@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nas.cli.app import DONE, import_torch, run_process
 from nas.config.compose import Composed
 from nas.errors import InputError
+from nas.progress import output
 from nas.search.launchers.local import warm_up
 from nas.train.processes import launched
 
@@ -50,13 +51,11 @@ def search(composed: Composed) -> int:
 
 
 def _print_outcome(objectives: Objectives, folder: Path) -> None:
-    from rich.console import Console
-
     from nas.files import read_json
     from nas.search.display import leaderboard_table
 
     rows = read_json(folder / "leaderboard.json")
-    Console(width=None if sys.stdout.isatty() else 120).print(leaderboard_table(rows, objectives))
+    output(120).print(leaderboard_table(rows, objectives))
     for remark in read_json(folder / "study.json").get("remarks", ()):
         print(remark)
     print(f"report: {folder / 'report.html'}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nas.cli.app import DONE, WRONG_INPUT, Action, run_process
 from nas.config.compose import Composed
 from nas.errors import InputError
-from nas.progress import quantity, say
+from nas.progress import output, quantity, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -98,7 +98,6 @@ def write_drawing(description: Mapping[str, Any], path: Path) -> None:
 
 def show_tree(description: Mapping[str, Any]) -> None:
     """Print every part in a line: those inside a block below it, with their sizes in one pass."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -117,7 +116,7 @@ def show_tree(description: Mapping[str, Any]) -> None:
     training, kept = description["training_flops_per_token"], description["activation_bytes"]
     caption = f"training: {quantity(training)} FLOPs per token, {quantity(kept)}B of activations a sequence"
     table.caption = Text(caption)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    output(120).print(table)
 
 
 def _inside(slot: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:

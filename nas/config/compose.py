@@ -20,7 +20,7 @@ from nas.config import check, diagnose, links
 from nas.config.overrides import assigned, listed, parse, readable
 from nas.config.root import SEARCH_ONLY
 from nas.config.sources import BY_PATH, register_file, register_sweeps
-from nas.errors import InputError
+from nas.errors import InputError, let_interrupt_pass
 
 Kind = Literal["train", "search", "report", "bench"]
 _ROOTS = {kind: f"nas.config.root.{kind.capitalize()}Config" for kind in get_args(Kind)}
@@ -85,6 +85,7 @@ def _anew(kind: Kind, given: _Given) -> Composed:
     try:
         config = hydra_compose(kind, given.for_hydra, return_hydra_config=True)
     except diagnose.HYDRA_ERRORS as error:
+        let_interrupt_pass(error)
         raise InputError(*_all_mistakes(kind, given, error)) from None
     return _composed(config, kind, given)
 
@@ -114,7 +115,8 @@ def _of_choices(kind: Kind, choices: tuple[str, ...]) -> Composed | None:
     """Return what packaged choices make, or None if Hydra refuses them."""
     try:
         config = _hydra_of(kind, choices)
-    except diagnose.HYDRA_ERRORS:
+    except diagnose.HYDRA_ERRORS as error:
+        let_interrupt_pass(error)
         return None
     return _composed(config, kind, _Given(list(choices), choices, (), {}))
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
-from nas.errors import nearest, not_allowed
+from nas.errors import let_interrupt_pass, nearest, not_allowed
 
 Attempt = Callable[[list[str]], DictConfig]
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
@@ -52,6 +52,7 @@ def _try(attempt: Attempt, overrides: list[str]) -> DictConfig | str:
     try:
         return attempt(overrides)
     except HYDRA_ERRORS as error:
+        let_interrupt_pass(error)
         return first_line(error) if isinstance(error, YAMLError) else str(error) or first_line(error)
 
 

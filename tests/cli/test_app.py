@@ -66,6 +66,17 @@ def test_exit_codes(error: BaseException, code: int, told: str, command: Any) ->
     assert (outcome.code, outcome.out, outcome.err) == (code, "", told)
 
 
+def test_ctrl_c_that_another_error_hides_is_still_ctrl_c(command: Any) -> None:
+    def failing(composed: Composed) -> int:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AttributeError("of a library that cleans up")
+
+    outcome = command("train", failing, "task=mqar")
+    assert (outcome.code, outcome.err) == (INTERRUPTED, "interrupted; run the same command to continue\n")
+
+
 def test_the_actions_code_is_the_commands(command: Any) -> None:
     assert command("train", nothing, "task=mqar").code == DONE
     assert command("train", lambda composed: FAILED, "task=mqar").code == FAILED

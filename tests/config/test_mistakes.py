@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 
 import pytest
+from omegaconf.errors import ConfigAttributeError
 
 from nas.config.build import build
 from nas.config.compose import Composed, Kind, compose, with_values
@@ -182,6 +183,19 @@ def test_sweeps_that_cannot_be_merged(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("space: {optimizer.lr: [0.1]}")
     [told] = mistakes(f"sweep=[{tmp_path / 'mine.yaml'}, layer_choice]", kind="search")
     assert told.endswith("Cannot merge DictConfig with ListConfig")
+
+
+def test_ctrl_c_within_omegaconf_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise ConfigAttributeError("'NoneType' object has no attribute '_invalidate_flags_cache'")
+
+    monkeypatch.setattr("nas.config.compose.hydra_compose", interrupted)
+    for override in ("optimizer.lr=0.123", "hydra.verbose=true"):
+        with pytest.raises(KeyboardInterrupt):
+            compose("train", ["task=mqar", "tracker=none", "encoder=fnet", "seed=98", override])
 
 
 def test_mistakes_in_a_report() -> None:
