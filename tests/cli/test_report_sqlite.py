@@ -92,12 +92,14 @@ def test_several_objectives_with_names_and_a_constraint(command: Any, tmp_path: 
 
 def test_mistakes_are_one_line_each(command: Any, old: Path, tmp_path: Path) -> None:
     several = made(tmp_path / "several.db", "first", "second")
+    made(tmp_path / "odd name.db", "my study", "second")
     (tmp_path / "text.db").write_text("not a database, but long enough to be looked at")
     sqlite3.connect(tmp_path / "empty.db").execute("CREATE TABLE other (x)")
     optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'none.db'}").engine.dispose()
     cases = {
         ("study=several.db",): "several.db holds several studies, ['first', 'second']: choose one, such as "
         "study=first storage=sqlite storage.path=several.db",
+        ("study=odd name.db",): "such as study='my study' storage=sqlite storage.path='odd name.db'",
         ("storage=sqlite", f"storage.path={several}"): f"{several} holds several studies",
         ("study=secand", "storage=sqlite", f"storage.path={several}"): "study='secand' is not one of "
         f"['first', 'second'] in {several}; did you mean 'second'?",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -155,6 +156,6 @@ def _chosen(storage: optuna.storages.BaseStorage, name: str | None, path: Path) 
     if name is None:
         raise InputError(
             f"{path} holds several studies, {names}: choose one, "
-            f"such as study={names[0]} storage=sqlite storage.path={path}"
+            f"such as study={shlex.quote(names[0])} storage=sqlite storage.path={shlex.quote(str(path))}"
         )
     raise InputError(f"study={name!r} is not one of {names} in {path}{nearest(name, names)}")
