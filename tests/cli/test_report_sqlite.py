@@ -99,7 +99,10 @@ def test_mistakes_are_one_line_each(command: Any, old: Path, tmp_path: Path) -> 
     cases = {
         ("study=several.db",): "several.db holds several studies, ['first', 'second']: choose one, such as "
         "study=first storage=sqlite storage.path=several.db",
-        ("study=odd name.db",): "such as study='my study' storage=sqlite storage.path='odd name.db'",
+        (
+            "study=odd name.db",
+        ): "odd name.db holds several studies, ['my study', 'second']: choose one, such as "
+        "study='my study' storage=sqlite storage.path='odd name.db'",
         ("storage=sqlite", f"storage.path={several}"): f"{several} holds several studies",
         ("study=secand", "storage=sqlite", f"storage.path={several}"): "study='secand' is not one of "
         f"['first', 'second'] in {several}; did you mean 'second'?",
