@@ -87,7 +87,6 @@ class PostgresLeases(Leases):
         name: str,
     ) -> None:
         self._storage = storage
-        self._study_id: int | None = None
         self._engine, self._patience, self._name = engine, patience, name
         self._seconds = seconds
         self._who = {
@@ -128,9 +127,7 @@ class PostgresLeases(Leases):
         marked = {OURS: True, **attributes}
         if not params and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             template = create_trial(state=TrialState.RUNNING, user_attrs=marked)
-            if self._study_id is None:
-                self._study_id = self._storage.get_study_id_from_name(study.study_name)
-            return Trial(study, self._storage.create_new_trial(self._study_id, template))
+            return Trial(study, self._storage.create_new_trial(study._study_id, template))
         study.enqueue_trial(dict(params), user_attrs=marked)
         trial = study.ask()
         self.mark(trial)
