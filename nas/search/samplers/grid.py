@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,11 +22,14 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.errors import InputError
 from nas.search.samplers.encoding import Encoding
 from nas.search.samplers.structure import Structure
-from nas.search.samplers.tree import Node, Step, Tree
+from nas.search.samplers.tree import Step, Tree
 from nas.search.samplers.turn import Turn
 
 _CHECKED = 10_000
 """After so many configurations that are not allowed, the next is proposed all the same."""
+
+_PATIENCE = 10.0
+"""Seconds that a thread with nothing left to try waits for what another thread's trial leaves it."""
 
 
 class Exhausted(optuna.TrialPruned):
@@ -37,7 +43,9 @@ class Grid(optuna.samplers.BaseSampler):
     proposal does not read all trials anew; there is a natural order; what a structure does not allow is
     passed by; it says when nothing is left. A study's trials are the only memory: another process goes
     on where one stopped. Trials that run elsewhere or failed count as tried. A study that Optuna's
-    `optimize` runs is stopped when nothing is left.
+    `optimize` runs is stopped when nothing is left; while a trial of another thread (``n_jobs``) may ask
+    for more than was known, a thread without anything to try waits up to ten seconds before its trial is
+    pruned.
 
     Args:
         shuffle: draw each value from those below which something is left, so that an unfinished grid is
@@ -70,7 +78,10 @@ class Grid(optuna.samplers.BaseSampler):
     def exhausted(self, study: optuna.Study) -> str:
         """Return a sentence if every configuration was asked for, else an empty string."""
         with self._turn, self._reading(study, without=-1):
-            left = not self._tree.root.shut if self._structure is None else self._untried() is not None
+            if self._structure is None:
+                left = self._tree.root.free or self._busy()
+            else:
+                left = self._untried() is not None
             return "" if left else str(self._all_tried())
 
     def reseed_rng(self) -> None:
@@ -97,6 +108,7 @@ class Grid(optuna.samplers.BaseSampler):
             params = self._untried()
             if params is None:
                 raise self._all_tried()
+            self._mine(trial.number).path = self._path(params, search_space) or []
             return params
 
     def sample_independent(
@@ -119,12 +131,20 @@ class Grid(optuna.samplers.BaseSampler):
             if self._distributions.setdefault(param_name, param_distribution) != param_distribution:
                 self._distributions[param_name] = param_distribution  # a value has another index now
                 self._begin(study.study_name)
-            with self._reading(study, without=trial.number):
-                node = self._tree.at(self._path(study.get_trials(deepcopy=False)[trial.number]) or [])
-                node.ask(param_name, count)
-                if not node.open():
+            deadline = time.monotonic() + _PATIENCE
+            while (index := self._below(study, trial.number, param_name, count)) is None:
+                patience = deadline - time.monotonic()
+                if patience <= 0 or not self._busy(but=threading.get_ident()):
                     raise self._all_tried()
-                return _value(param_distribution, self._take(node.open()))
+                with self._mine(trial.number).waiting():
+                    self._turn.wait(patience)
+            self._turn.changed()
+            return _value(param_distribution, index)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Note that a trial of this process begins."""
+        with self._turn:
+            self._mine(trial.number)
 
     def after_trial(
         self,
@@ -134,6 +154,9 @@ class Grid(optuna.samplers.BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """Stop a study that `optimize` runs when nothing is left."""
+        with self._turn:
+            self._own.pop(trial.number, None)
+            self._turn.changed()
         if self.exhausted(study):
             with contextlib.suppress(RuntimeError):  # whoever asks and tells looks for himself
                 study.stop()
@@ -142,43 +165,69 @@ class Grid(optuna.samplers.BaseSampler):
         self._study = study
         self._tree = Tree()
         self._finished: set[int] = set()
-        self._refused: list[list[Step]] = []
-        self._held: list[Node] = []
+        self._own: dict[int, _UnderWay] = {}
+        self._refused = 0
         told = self._structure.distributions if self._structure else {}
         self._encoding = Encoding({n: d for n, d in told.items() if not d.single()}, self._structure)
 
     @contextlib.contextmanager
     def _reading(self, study: optuna.Study, without: int) -> Iterator[None]:
-        """Take in what has finished; what runs counts as tried meanwhile, as far as it is known."""
+        """Take in what has finished; what is under way keeps one configuration each meanwhile."""
         if study.study_name != self._study:
             self._begin(study.study_name)
-        trials = [t for t in study.get_trials(deepcopy=False) if t.params and t.number not in self._finished]
+        trials = [t for t in study.get_trials(deepcopy=False) if t.number not in self._finished]
         for trial in trials:
             if trial.state.is_finished():
                 self._finished.add(trial.number)
-                self._shut(trial)
+                self._own.pop(trial.number, None)
+                path = self._path(trial.params, trial.distributions)
+                if trial.params and path is not None:
+                    self._tree.tried(path)
         running = [t for t in trials if t.state is TrialState.RUNNING and t.number != without]
-        self._held = [node for trial in running for node in self._shut(trial)]
-        refused = len(self._refused)
+        held = [node for path in map(self._way, running) if path for node in self._tree.hold(path)]
         try:
             yield
         finally:
-            for node in self._held:
-                node.shut = False
-            for path in self._refused[refused:]:
-                self._tree.shut(path)
+            for node in held:
+                node.held -= 1
 
-    def _shut(self, trial: FrozenTrial) -> list[Node]:
-        path = self._path(trial)
-        return self._tree.shut(path) if path is not None else []
+    def _way(self, trial: FrozenTrial) -> list[Step]:
+        """Return how far a trial has come; of one of this process, also values not yet stored."""
+        stored = self._path(trial.params, trial.distributions) or []
+        own = self._own.get(trial.number)
+        if own is None:
+            return stored
+        own.path = max(stored, own.path, key=len)
+        return own.path
 
-    def _path(self, trial: FrozenTrial) -> list[Step] | None:
-        """Return a trial's values as steps; None if one of them is none of the space's."""
-        names = [n for n in self._encoding.names if n in trial.params] if self._structure else trial.params
+    def _below(self, study: optuna.Study, number: int, name: str, count: int) -> int | None:
+        """Return a value's index below which something is left for a trial that asks for a parameter."""
+        with self._reading(study, without=number):
+            path = self._way(study.get_trials(deepcopy=False)[number])
+            left = self._tree.ask(path, name, count).open()
+            if not left:
+                return None
+            index = self._take(left)
+            if count > 1:
+                self._mine(number).path = [*path, (name, count, index)]
+            return index
+
+    def _mine(self, number: int) -> _UnderWay:
+        return self._own.setdefault(number, _UnderWay([], threading.get_ident()))
+
+    def _busy(self, but: int = 0) -> bool:
+        """Return whether a trial of this process, but for one thread's, may come upon more than is known."""
+        return any(not own.waits and own.thread != but for own in self._own.values())
+
+    def _path(
+        self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+    ) -> list[Step] | None:
+        """Return values as steps; None if one of them is none of the space's."""
+        names = [n for n in self._encoding.names if n in params] if self._structure else params
         steps: list[Step] = []
         for name in names:
-            distribution = self._distributions.setdefault(name, trial.distributions[name])
-            index = _index(distribution, trial.params[name])
+            distribution = self._distributions.setdefault(name, distributions[name])
+            index = _index(distribution, params[name])
             if index is None:
                 return None
             if not distribution.single():
@@ -195,8 +244,8 @@ class Grid(optuna.samplers.BaseSampler):
             params = {name: _value(self._distributions[name], index) for name, _, index in steps}
             if self._structure.allowed(params):
                 return params
-            self._refused.append(steps)
-            self._held += self._tree.shut(steps)  # for good when what is held is released
+            self._refused += 1
+            self._tree.tried(steps)
         return params
 
     def _descend(self) -> list[Step] | None:
@@ -204,7 +253,7 @@ class Grid(optuna.samplers.BaseSampler):
         steps: list[Step] = []
         node, row = self._tree.root, np.zeros(len(self._encoding.names))
         place = 0
-        while not node.shut:
+        while node.free:
             assert self._structure is not None
             row = self._structure.settle(self._encoding, np.nan_to_num(row)[None], self._rng)[0]
             place = next((i for i in range(place, len(row)) if not np.isnan(row[i])), len(row))
@@ -212,8 +261,10 @@ class Grid(optuna.samplers.BaseSampler):
                 return steps
             name = self._encoding.names[place]
             count = _count(self._distributions[name])
-            node.ask(name, count)
-            index = self._take(node.open())
+            left = self._tree.ask(steps, name, count).open()
+            if not left:
+                return None
+            index = self._take(left)
             steps.append((name, count, index))
             row[place] = self._encoding.encode({name: _value(self._distributions[name], index)})[place]
             node, place = node.children[index], place + 1
@@ -223,8 +274,31 @@ class Grid(optuna.samplers.BaseSampler):
         return int(self._rng.choice(left)) if self.shuffle else left[0]
 
     def _all_tried(self) -> Exhausted:
-        held = self._tree.root.leaves() - len(self._refused)
+        held = self._tree.root.leaves() - self._refused
         return Exhausted(f"the space holds {held:,} configurations, all are tried")
+
+
+@dataclass
+class _UnderWay:
+    """A trial of this process.
+
+    Attributes:
+        path: the values that it has, or was given and has not stored yet.
+        thread: that asked for it.
+        waits: for other trials to ask for more than is known.
+    """
+
+    path: list[Step]
+    thread: int
+    waits: bool = False
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
 
 
 def _mistake(name: str, distribution: BaseDistribution) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
+import sys
+import threading
+import time
 from typing import Any
 
 import optuna
@@ -37,15 +40,50 @@ def grid(seed: int = 0, **settings: Any) -> optuna.Study:
     return optuna.create_study(sampler=Grid(seed=seed, **settings))
 
 
-@pytest.mark.parametrize("n_jobs", [1, 3])
-def test_every_configuration_once_and_then_the_study_stops(n_jobs: int) -> None:
-    study = grid()
-    study.optimize(conditional, n_trials=100, n_jobs=n_jobs)
+@pytest.mark.parametrize("n_jobs", [1, 2, 3, 8])
+@pytest.mark.parametrize("seed", range(10))
+def test_every_configuration_once_and_then_the_study_stops(n_jobs: int, seed: int) -> None:
+    study, before = grid(seed), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # threads meet between any two steps
+    try:
+        study.optimize(conditional, n_trials=100, n_jobs=n_jobs)
+    finally:
+        sys.setswitchinterval(before)
     done = [t for t in study.trials if t.state is TrialState.COMPLETE]
     assert len({tuple(t.params.items()) for t in done}) == len(done) == 13
     assert study.sampler.exhausted(study) == "the space holds 13 configurations, all are tried"  # type: ignore[attr-defined]
     study.optimize(conditional, n_trials=5)
     assert sum(t.state is TrialState.COMPLETE for t in study.trials) == 13
+
+
+def test_a_thread_without_anything_to_try_waits_for_what_another_one_comes_upon() -> None:
+    slow_has_begun = threading.Event()
+
+    def objective(trial: optuna.Trial) -> float:
+        if trial.suggest_categorical("kind", ["quick", "slow"]) == "quick":
+            slow_has_begun.wait(60)
+            return 0.0
+        slow_has_begun.set()
+        time.sleep(
+            0.2
+        )  # the other thread is done with all that is known by then, and must neither stop nor end
+        return float(trial.suggest_int("depth", 1, 4))
+
+    for seed in range(4):
+        slow_has_begun.clear()
+        study = grid(seed)
+        study.optimize(objective, n_trials=5, n_jobs=2)
+        assert len(set(tried(study))) == len(study.trials) == 5
+
+
+def test_whoever_asks_and_tells_in_one_thread_never_waits() -> None:
+    study = grid()
+    trials = [study.ask() for _ in range(13)]
+    begun = time.monotonic()
+    assert len({conditional(trial) for trial in trials}) > 1
+    with pytest.raises(Exhausted):
+        conditional(study.ask())
+    assert time.monotonic() - begun < 5
 
 
 def test_in_natural_order_the_last_parameter_changes_first() -> None:
