@@ -55,10 +55,10 @@ class Postgres(Storage):
         self._engines.append(storage.engine)
         self._check_writable(storage)
         try:
-            remembering = PostgresMemory(storage)
+            self._memory = PostgresMemory(storage)
         except Exception as error:  # the driver and SQLAlchemy each have their own
             raise self._unusable(error) from error
-        self._opened = patient(remembering, self.patience, str(self._url))
+        self._opened = patient(self._memory, self.patience, str(self._url))
         return self._opened
 
     def _one_after_another(self) -> optuna.storages.RDBStorage:
@@ -82,7 +82,14 @@ class Postgres(Storage):
         self._engines.append(engine)
         assert self._opened is not None  # see `Storage.leases`
         return PostgresLeases(
-            self._opened, engine, study, folder, self.lease_seconds, self.patience, str(self._url)
+            self._opened,
+            self._memory.look_anew,
+            engine,
+            study,
+            folder,
+            self.lease_seconds,
+            self.patience,
+            str(self._url),
         )
 
     def close(self) -> None:

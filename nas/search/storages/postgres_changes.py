@@ -1,10 +1,7 @@
-"""Which trials were changed by other processes: each change is announced in the transaction that makes it."""
+"""Which trials were changed by other processes: each change is announced by the statement that makes it."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,9 +11,6 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('nas/tables', 0))"
 _TABLE = """CREATE TABLE IF NOT EXISTS nas_changes (
     trial INTEGER, writer TEXT, changed BIGINT NOT NULL, PRIMARY KEY (trial, writer))"""
 _INDEX = "CREATE INDEX IF NOT EXISTS nas_changes_changed ON nas_changes (changed)"
-_ANNOUNCE = """INSERT INTO nas_changes VALUES (%(trial)s, %(writer)s, txid_current())
-    ON CONFLICT (trial, writer) DO UPDATE SET changed = excluded.changed"""
-_DO_NOT_WAIT = "RETURNING set_config('synchronous_commit', 'off', true)"
 # Transactions end in another order than they begin: all since the oldest that is open is looked at again.
 _SINCE = """SELECT txid_snapshot_xmin(txid_current_snapshot()),
     ARRAY(SELECT ARRAY[trial, changed] FROM nas_changes WHERE changed >= :horizon AND writer <> :writer),
@@ -42,40 +36,25 @@ class News(NamedTuple):
 
 
 class Changes:
-    """Announces what this process changes, and learns of what others do.
+    """Learns of what other processes change.
 
     Args:
-        engine: of Optuna's storage, whose transactions are announced.
+        engine: of Optuna's storage.
+        writer: this process, in announcements.
     """
 
-    def __init__(self, engine: sqlalchemy.Engine) -> None:
+    def __init__(self, engine: sqlalchemy.Engine, writer: str) -> None:
         import sqlalchemy
 
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._writer = uuid.uuid4().hex
+        self._writer = writer
         self._horizon, self._unknown = _NEVER, True
         self._seen: set[tuple[int, int]] = set()
-        self._written: tuple[int, bool] | None = None
         self._text = sqlalchemy.text
         with engine.begin() as connection:  # of several at once, one makes it
             for statement in (_LOCK, _TABLE, _INDEX):
                 connection.execute(sqlalchemy.text(statement))
         sqlalchemy.event.listen(engine, "connect", self._forget)
-        sqlalchemy.event.listen(engine, "commit", self._announce)
-
-    @contextmanager
-    def writing(self, trial: int, durable: bool) -> Iterator[None]:
-        """Announce what the block writes of a trial.
-
-        Args:
-            trial: its id.
-            durable: it is on disk after the block; else within a second, or with what is next written so.
-        """
-        self._written = trial, durable
-        try:
-            yield
-        finally:
-            self._written = None
 
     def since(self, study: int, last: int) -> News:
         """Return what has changed since the last call.
@@ -103,9 +82,3 @@ class Changes:
     def _forget(self, *_: Any) -> None:
         """Trust nothing after a connection was made anew: a server that died counts transactions again."""
         self._unknown = True
-
-    def _announce(self, connection: sqlalchemy.Connection) -> None:
-        if self._written is not None:
-            trial, durable = self._written
-            statement = _ANNOUNCE if durable else f"{_ANNOUNCE} {_DO_NOT_WAIT}"
-            connection.exec_driver_sql(statement, {"trial": trial, "writer": self._writer})

@@ -68,6 +68,7 @@ class PostgresLeases(Leases):
 
     Args:
         storage: Optuna's, of the trials.
+        settle: lets the server have what the storage has kept back, and the storage what others did.
         engine: to the server; a turn has one connection.
         study: its name.
         folder: the study's; no other process searches it in this folder.
@@ -79,6 +80,7 @@ class PostgresLeases(Leases):
     def __init__(
         self,
         storage: optuna.storages.BaseStorage,
+        settle: Callable[[], None],
         engine: sqlalchemy.Engine,
         study: str,
         folder: Path,
@@ -86,7 +88,7 @@ class PostgresLeases(Leases):
         patience: float,
         name: str,
     ) -> None:
-        self._storage = storage
+        self._storage, self._settle = storage, settle
         self._engine, self._patience, self._name = engine, patience, name
         self._seconds = seconds
         self._who = {
@@ -110,7 +112,9 @@ class PostgresLeases(Leases):
         before = set(self._held)
         self._connection = self._patiently(self._begin)
         try:
+            self._settle()
             yield
+            self._settle()
             self._connection.commit()
         except BaseException as error:
             self._held &= before

@@ -8,50 +8,78 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import threading
 import time
+import uuid
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.storages.postgres_changes import Changes
 from nas.search.storages.postgres_leases import OURS
+from nas.search.storages.postgres_writes import Writes
 
 FOREIGN_SECONDS = 1.0
 """Who drives a study with Optuna alone announces nothing: it is looked for so often."""
+LOOK_SECONDS = 0.05
+"""What others have changed may be known so late, but for the moments in which it decides: see `look_anew`."""
 
 
 class _Trials(dict[int, FrozenTrial]):
-    """The trials of a study by id, in the order of their numbers."""
+    """The trials of a study by id, in the order of their numbers.
+
+    Attributes:
+        last: the greatest id.
+        looked: when others' changes were last asked for, in seconds of a clock.
+        distributions: of each parameter, the first that was met.
+    """
 
     loaded = False
+    looked = -math.inf
     looked_for_foreign = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = -1
+        self.distributions: dict[str, BaseDistribution] = {}
+
+    def put(self, trial: FrozenTrial) -> None:
+        """Add a trial, or another object for it."""
+        self[trial._trial_id] = trial
+        self.last = max(self.last, trial._trial_id)
+        self.distributions |= {k: v for k, v in trial.distributions.items() if k not in self.distributions}
 
 
 class PostgresMemory(BaseStorage):
     """Remembers the trials of studies: those that nobody has changed are the same objects again.
 
-    All writes go to the server at once, and are announced there to the memories of other processes. All
-    but two are on disk then: parameters are, before a worker has them, with the end of the turn in which
-    they were proposed; and a server that dies may lose the last second of what trials report at rungs.
+    All that is written goes to the server at once, and is announced there to the memories of other
+    processes; but parameters, which Optuna sets one by one, go with the next call. All but two are on
+    disk then: parameters are, before a worker has them, with the end of the turn in which they were
+    proposed; and a server that dies may lose the last second of what trials report at rungs.
 
     Args:
         rdb: Optuna's storage on PostgreSQL.
     """
 
     def __init__(self, rdb: optuna.storages.RDBStorage) -> None:
-        self._inner = optuna.storages.get_storage(rdb)
-        self._changes = Changes(rdb.engine)
+        writer = uuid.uuid4().hex
+        self._rdb, self._inner = rdb, optuna.storages.get_storage(rdb)
+        self._changes, self._writes = Changes(rdb.engine, writer), Writes(rdb.engine, writer)
         self._studies: dict[int, _Trials] = {}
+        self._made: dict[int, FrozenTrial] = {}  # here, and not seen among the others yet
         self._stale: set[int] = set()
         self._study_of: dict[int, int] = {}
-        self._inside: set[int] = set()  # what the inner storage has seen: it refuses parameters of others
+        self._unsent: dict[int, dict[str, tuple[float, BaseDistribution]]] = {}
         self._lock = threading.RLock()
 
     def get_all_trials(
@@ -71,14 +99,21 @@ class PostgresMemory(BaseStorage):
             if study_id in self._studies and (known is None or not known.state.is_finished()):
                 self._look(study_id, self._studies[study_id])
                 known = self._known(trial_id)
+            self.send()
         return self._inner.get_trial(trial_id) if known is None else known
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Make a trial."""
+        template = template_trial or optuna.trial.create_trial(state=TrialState.RUNNING)
         with self._lock:
-            trial_id = self._inner.create_new_trial(study_id, template_trial)
-            self._inside.add(trial_id)
-            self._study_of[trial_id] = study_id
+            self.look_anew()
+            if template.params or template.values or template.intermediate_values:
+                return self._rdb.create_new_trial(study_id, template)
+            trial_id, number = self._writes.trial(study_id, template)
+            made = copy.copy(template)
+            made.number, made._trial_id = number, trial_id
+            made.user_attrs, made.system_attrs = map(_as_read, (made.user_attrs, made.system_attrs))
+            self._made[trial_id], self._study_of[trial_id] = made, study_id
             return trial_id
 
     def set_trial_param(
@@ -88,10 +123,12 @@ class PostgresMemory(BaseStorage):
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
-        """Set a parameter."""
-        with self._writing(trial_id, durable=False):
-            self._let_in(trial_id)
-            self._inner.set_trial_param(trial_id, param_name, param_value_internal, distribution)
+        """Set a parameter, on the server with the next call."""
+        with self._lock:
+            self._check_compatible(trial_id, param_name, distribution)
+            if self._unsent.keys() - {trial_id}:
+                self.send()
+            self._unsent.setdefault(trial_id, {})[param_name] = param_value_internal, distribution
             value = distribution.to_external_repr(param_value_internal)
             self._note(trial_id, "params", param_name, value)
             self._note(trial_id, "distributions", param_name, distribution)
@@ -100,32 +137,66 @@ class PostgresMemory(BaseStorage):
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         """Let a trial run, or end it."""
+        moment = datetime.now()
         with self._writing(trial_id):
-            self._stale.add(trial_id)  # the time comes from Optuna
-            return self._inner.set_trial_state_values(trial_id, state, values)
+            if not self._writes.state(trial_id, state, values, moment):
+                return self._rdb.set_trial_state_values(trial_id, state, values)  # which says why not
+            changed: dict[str, Any] = {"state": state}
+            if values is not None:
+                changed["values"] = list(values)
+            if state is TrialState.RUNNING or state.is_finished():
+                changed["datetime_complete" if state.is_finished() else "datetime_start"] = moment
+            self._alter(trial_id, **changed)
+            return True
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """Set the value at a step."""
-        with self._writing(trial_id, durable=False):
-            self._inner.set_trial_intermediate_value(trial_id, step, intermediate_value)
+        with self._writing(trial_id):
+            if not self._writes.value_at(trial_id, step, intermediate_value):
+                self._rdb.set_trial_intermediate_value(trial_id, step, intermediate_value)  # says why not
             self._note(trial_id, "intermediate_values", step, intermediate_value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set an attribute of the user's."""
         with self._writing(trial_id):
-            self._inner.set_trial_user_attr(trial_id, key, value)
-            self._note(trial_id, "user_attrs", key, json.loads(json.dumps(value)))
+            if not self._writes.attribute(trial_id, "user", key, value):
+                self._rdb.set_trial_user_attr(trial_id, key, value)  # which says why not
+            self._note(trial_id, "user_attrs", key, _as_read(value))
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set an attribute of Optuna's."""
         with self._writing(trial_id):
-            self._inner.set_trial_system_attr(trial_id, key, value)
-            self._note(trial_id, "system_attrs", key, json.loads(json.dumps(value)))
+            if not self._writes.attribute(trial_id, "system", key, value):
+                self._rdb.set_trial_system_attr(trial_id, key, value)  # which says why not
+            self._note(trial_id, "system_attrs", key, _as_read(value))
+
+    def send(self) -> None:
+        """Let the server have the parameters that were set last."""
+        with self._lock:
+            for trial_id, given in list(self._unsent.items()):
+                sent = self._writes.parameters(trial_id, given)
+                del self._unsent[trial_id]
+                if not sent:
+                    self._alter(trial_id, params={}, distributions={})
+                    for name, (value, distribution) in given.items():
+                        self._rdb.set_trial_param(trial_id, name, value, distribution)  # says why not
+
+    def look_anew(self) -> None:
+        """Let the next look be one, and the server have what was kept back."""
+        with self._lock:
+            self.send()
+            for trials in self._studies.values():
+                trials.looked = -math.inf
 
     def _look(self, study_id: int, trials: _Trials) -> None:
-        """Read what has changed since the last look."""
-        news = self._changes.since(study_id, max(trials, default=-1))
+        """Read what has changed since the last look, if that was not just now."""
+        self.send()
+        moment = time.monotonic()
+        if trials.loaded and moment < trials.looked + LOOK_SECONDS and not self._stale:
+            return
+        news = self._changes.since(study_id, trials.last)
         if news.unknown:
+            self._made.clear()
             for others in self._studies.values():
                 others.loaded = False
         if not trials.loaded:
@@ -133,10 +204,13 @@ class PostgresMemory(BaseStorage):
             return
         self._stale |= news.changed
         self._study_of.update(dict.fromkeys(news.new, study_id))
-        self._read(news.new, trials)
+        for trial_id in news.new:
+            made = trial_id in self._made
+            trials.put(self._made.pop(trial_id) if made else self._inner.get_trial(trial_id))
         for study in self._studies.values():
             self._read(sorted(self._stale & study.keys()), study)
         self._stale.clear()
+        trials.looked = moment
         self._look_for_foreign(trials)
 
     def _load(self, study_id: int, trials: _Trials) -> None:
@@ -144,14 +218,14 @@ class PostgresMemory(BaseStorage):
         for trial in self._inner.get_all_trials(study_id, deepcopy=False):
             known = trials.get(trial._trial_id)
             if known is None or not known.state.is_finished():
-                trials[trial._trial_id] = trial
-        self._inside.update(trials)
+                trials.put(trial)
+                self._made.pop(trial._trial_id, None)
         self._study_of.update(dict.fromkeys(trials, study_id))
         trials.loaded = True
 
     def _read(self, ids: Iterable[int], trials: _Trials) -> None:
         for trial_id in ids:
-            trials[trial_id] = self._inner.get_trial(trial_id)
+            trials.put(self._inner.get_trial(trial_id))
 
     def _look_for_foreign(self, trials: _Trials) -> None:
         """Read now and then what nobody announces: trials of the user's, and ours that a user has ended."""
@@ -164,32 +238,48 @@ class PostgresMemory(BaseStorage):
         trials.looked_for_foreign = time.monotonic()
 
     @contextmanager
-    def _writing(self, trial_id: int, durable: bool = True) -> Iterator[None]:
-        """Announce what is written to a trial; after a failure nobody knows what is on the server."""
+    def _writing(self, trial_id: int) -> Iterator[None]:
+        """Write in turn; after a failure nobody knows what is on the server."""
         with self._lock:
             try:
-                with self._changes.writing(trial_id, durable):
-                    yield
+                self.send()
+                yield
             except BaseException:
                 self._stale.add(trial_id)
+                self._made.pop(trial_id, None)
                 raise
 
+    def _check_compatible(self, trial_id: int, name: str, distribution: BaseDistribution) -> None:
+        """Refuse what Optuna refuses: another kind of parameter under a name, and a trial that has ended."""
+        known, trials = self._known(trial_id), self._studies.get(self._study_of.get(trial_id, -1))
+        if trials is not None:
+            earlier = trials.distributions.setdefault(name, distribution)
+            check_distribution_compatibility(earlier, distribution)
+        if known is not None and known.state.is_finished():
+            raise UpdateFinishedTrialError(f"trial {known.number} has ended: it gets no parameter {name}")
+
     def _note(self, trial_id: int, kind: str, key: Any, value: Any) -> None:
-        """Remember what was written, in another object than before."""
+        """Remember what was written of a trial."""
         known = self._known(trial_id)
         if known is not None:
-            noted = copy.copy(known)
-            setattr(noted, kind, {**getattr(known, kind), key: value})
-            self._studies[self._study_of[trial_id]][trial_id] = noted
+            self._alter(trial_id, **{kind: {**getattr(known, kind), key: value}})
 
-    def _let_in(self, trial_id: int) -> None:
-        study_id = self._study_of.get(trial_id)
-        if study_id in self._studies and trial_id not in self._inside:  # another process has made it
-            self._load(study_id, self._studies[study_id])
+    def _alter(self, trial_id: int, **changed: Any) -> None:
+        """Remember a trial as another object than before."""
+        known = self._known(trial_id)
+        if known is None:
+            return
+        altered = copy.copy(known)
+        for name, value in changed.items():
+            setattr(altered, name, value)
+        if trial_id in self._made:
+            self._made[trial_id] = altered
+        else:
+            self._studies[self._study_of[trial_id]].put(altered)
 
     def _known(self, trial_id: int) -> FrozenTrial | None:
         trials = self._studies.get(self._study_of.get(trial_id, -1))
-        return None if trials is None else trials.get(trial_id)
+        return self._made.get(trial_id) or (None if trials is None else trials.get(trial_id))
 
     # What follows is about whole studies, and rare.
 
@@ -233,3 +323,8 @@ class PostgresMemory(BaseStorage):
     def get_all_studies(self) -> list[Any]:
         """Return all studies."""
         return self._inner.get_all_studies()
+
+
+def _as_read(value: Any) -> Any:
+    """Return what comes back of a value: the server keeps JSON."""
+    return json.loads(json.dumps(value))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
+from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.storages import postgres_memory
@@ -22,8 +26,9 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @pytest.fixture
-def studies(server: Any, tmp_path: Path) -> Iterator[list[optuna.Study]]:
+def studies(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[optuna.Study]]:
     """One study, opened by two of ours and by Optuna alone."""
+    monkeypatch.setattr(postgres_memory, "LOOK_SECONDS", 0.0)
     name = f"study-{uuid.uuid4().hex[:8]}"
     ours = [Postgres(server.url), Postgres(server.url)]
     made = [optuna.create_study(study_name=name, storage=s.open(tmp_path), load_if_exists=True) for s in ours]
@@ -65,6 +70,27 @@ def test_every_step_is_seen_by_all_as_optuna_has_it(studies: list[optuna.Study])
     assert [t.number for t in seen(first)] == [0, 1]
 
 
+def test_what_others_change_is_known_soon_and_at_once_where_it_decides(
+    studies: list[optuna.Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, _ = studies
+    trial = ours(first)
+    seen(second)
+    monkeypatch.setattr(postgres_memory, "LOOK_SECONDS", 60.0)
+    seen(second)
+    trial.report(0.5, 25)
+    assert not seen(second)[0].intermediate_values
+    second._storage.inner.look_anew()  # type: ignore[attr-defined]
+    assert seen(second)[0].intermediate_values == {25: 0.5}
+    assert [t.number for t in (ours(first), ours(second))] == [1, 2]
+    assert [t.number for t in seen(second)] == [0, 1, 2]  # who makes a trial has looked
+    monkeypatch.setattr(postgres_memory, "LOOK_SECONDS", 0.05)
+    trial.report(0.25, 50)
+    deadline = time.monotonic() + 30
+    while 50 not in seen(second)[0].intermediate_values:
+        assert time.monotonic() < deadline
+
+
 def test_what_nobody_changed_is_the_same_object(studies: list[optuna.Study]) -> None:
     first, second, _ = studies
     trials = [ours(first) for _ in range(3)]
@@ -79,21 +105,20 @@ def test_transactions_that_end_in_another_order_are_seen(server: Any, studies: l
     first, second, _ = studies
     trial = ours(first)
     seen(second)
-    inside, go_on = threading.Event(), threading.Event()
-    engine = first._storage.inner._inner._backend.engine  # type: ignore[attr-defined]
-
-    def hold(connection: sqlalchemy.Connection) -> None:
-        inside.set()
-        assert go_on.wait(30)
-
+    engine = sqlalchemy.create_engine(server.url.replace("postgresql:", "postgresql+psycopg:"))
     slow = threading.Thread(target=trial.set_user_attr, args=("slow", 1))
-    sqlalchemy.event.listen(engine, "commit", hold)  # after it was announced
-    slow.start()
-    assert inside.wait(30)
-    other = ours(second)
-    other.set_user_attr("quick", 1)
-    assert "slow" not in seen(second)[0].user_attrs
-    go_on.set()
+    with engine.connect() as lock, engine.connect() as look:
+        held = "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (:trial, 'slow', '0')"
+        lock.execute(sqlalchemy.text(held), {"trial": trial._trial_id})
+        slow.start()
+        waiting = sqlalchemy.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        while not look.execute(waiting).scalar_one():
+            time.sleep(0.01)
+        other = ours(second)
+        other.set_user_attr("quick", 1)
+        assert "slow" not in seen(second)[0].user_attrs
+        lock.rollback()
+    engine.dispose()
     slow.join()
     assert seen(second)[0].user_attrs["slow"] == 1
     assert seen(first)[1].user_attrs["quick"] == 1
@@ -118,10 +143,12 @@ def test_a_trial_of_another_process_gets_its_parameters(studies: list[optuna.Stu
     first, second, alone = studies
     trial = ours(first)
     trial.suggest_float("x", 0, 1)
+    seen(first)  # which sends it
     taken = optuna.Trial(second, seen(second)[0]._trial_id)
     taken.suggest_float("y", 0, 1)
-    assert set(seen(first)[0].params) == {"x", "y"}
-    assert seen(second) == seen(alone)
+    taken.suggest_categorical("kind", ["a", "b"])
+    assert set(seen(second)[0].params) == {"x", "y", "kind"}
+    assert seen(second) == seen(first) == seen(alone)
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
@@ -135,3 +162,63 @@ def test_after_a_restart_the_server_is_believed(server: Any, studies: list[optun
     alone._storage._backend.engine.dispose()  # type: ignore[attr-defined]
     trial.set_user_attr("later", 1)
     assert seen(first) == seen(second) == seen(alone)
+
+
+def test_what_optuna_refuses_is_refused(studies: list[optuna.Study]) -> None:
+    first, _, alone = studies
+    trial, ended = ours(first), ours(first)
+    trial.suggest_int("n", 1, 4)
+    first.tell(ended, 1.0)
+    storage, known = first._storage, seen(first)
+    for write in (
+        lambda s: s.set_trial_param(known[0]._trial_id, "n", 0.0, FloatDistribution(0, 1)),
+        lambda s: s.set_trial_param(known[1]._trial_id, "n", 1, known[0].distributions["n"]),
+        lambda s: s.set_trial_user_attr(known[1]._trial_id, "late", 1),
+        lambda s: s.set_trial_system_attr(known[1]._trial_id, "late", 1),
+        lambda s: s.set_trial_intermediate_value(known[1]._trial_id, 1, 0.5),
+        lambda s: s.set_trial_state_values(known[1]._trial_id, TrialState.FAIL),
+        lambda s: s.set_trial_user_attr(10**6, "nobody's", 1),
+        lambda s: s.create_new_trial(10**6),
+    ):
+        with pytest.raises(Exception) as wanted:  # noqa: PT011
+            write(alone._storage._backend)  # type: ignore[attr-defined]
+        with pytest.raises(wanted.type):
+            write(storage)
+    assert storage.set_trial_state_values(known[0]._trial_id, TrialState.RUNNING) is False
+    assert seen(first) == seen(alone)
+
+
+def test_a_trial_that_waits_is_taken_by_one(studies: list[optuna.Study]) -> None:
+    first, second, alone = studies
+    first.enqueue_trial({"x": 0.5}, user_attrs={"by": "hand"})
+    with ThreadPoolExecutor() as pool:
+        for _ in range(10):
+            first.enqueue_trial({})
+            waiting = next(t for t in seen(second) if t.state is TrialState.WAITING)
+            take = [s._storage.set_trial_state_values for s in (first, second)]
+            taken = pool.map(lambda t, i=waiting._trial_id: t(i, TrialState.RUNNING), take)
+            assert sorted(taken) == [False, True]
+    assert seen(first) == seen(second) == seen(alone)
+    assert seen(first)[0].user_attrs == {"by": "hand"}
+
+
+@pytest.mark.parametrize("values", [[float("inf"), -1.5], [float("-inf"), 2], None])
+def test_values_and_times_are_those_of_optuna(
+    server: Any, tmp_path: Path, values: list[float] | None
+) -> None:
+    storage = Postgres(server.url)
+    name = f"study-{uuid.uuid4().hex[:8]}"
+    study = optuna.create_study(
+        study_name=name, storage=storage.open(tmp_path), directions=["minimize", "maximize"]
+    )
+    trial = ours(study)
+    study._storage.set_trial_intermediate_value(trial._trial_id, 1, float("nan"))
+    study.tell(trial, values, state=TrialState.FAIL if values is None else None)
+    alone = optuna.storages.RDBStorage(server.url.replace("postgresql:", "postgresql+psycopg:"))
+    [kept], [known] = optuna.load_study(study_name=name, storage=alone).trials, seen(study)
+    assert kept.intermediate_values.keys() == {1}
+    assert str(kept) == str(known)  # not a number is not equal to itself
+    assert abs((known.datetime_complete - datetime.now()).total_seconds()) < 60
+    alone.remove_session()
+    alone.engine.dispose()
+    storage.close()
