@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from nas.errors import InputError
 from nas.files import read_json, write_json
@@ -61,6 +61,35 @@ def read_result(folder: Path) -> RunResult | None:
     if not path.is_file():
         return None
     try:
-        return RunResult(**read_json(path))
+        result = RunResult(**read_json(path))
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error}); remove it to train again") from error
+        raise _damaged(path, str(error)) from error
+    wrong = [name for name, right in _checks(result).items() if not right]
+    if wrong:
+        told = ", ".join(f"{name}={getattr(result, name)!r}" for name in wrong)
+        raise _damaged(path, f"no run writes {told}")
+    return result
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(f"{path} is damaged ({why}); remove it to train again")
+
+
+def _checks(result: RunResult) -> dict[str, bool]:
+    """Return of each field whether it has a type that a run writes."""
+    texts = ("task", "architecture", "architecture_hash")
+    counts = ("parameters", "steps", "seed")
+    numbers = ("flops_per_token", "tokens_per_second", "seconds")
+    return {
+        "status": result.status in get_args(Status),
+        "metrics": isinstance(result.metrics, dict) and all(map(_is_number, result.metrics.values())),
+        "reason": isinstance(result.reason, str | None),
+        **{name: isinstance(getattr(result, name), str) for name in texts},
+        **{name: isinstance(getattr(result, name), int) for name in counts},
+        **{name: _is_number(getattr(result, name)) for name in numbers},
+    }
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a number, or null: what was not finite."""
+    return isinstance(value, int | float | None) and not isinstance(value, bool)
