@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import InputError
+from nas.search.samplers import levels
 from nas.search.samplers.encoding import Encoding
 from nas.search.samplers.structure import Structure
 from nas.search.samplers.tree import Step, Tree
 from nas.search.samplers.turn import Turn
+from nas.search.samplers.under_way import UnderWay
 
 _CHECKED = 10_000
 """After so many configurations that are not allowed, the next is proposed all the same."""
@@ -68,7 +63,7 @@ class Grid(optuna.samplers.BaseSampler):
             InputError: a parameter is continuous.
         """
         told = structure.distributions
-        wrong = [_mistake(name, d) for name, d in told.items() if not d.single() and _count(d) == 0]
+        wrong = [_mistake(name, d) for name, d in told.items() if not d.single() and levels.size(d) == 0]
         if wrong:
             raise InputError(*wrong)
         self._structure = structure
@@ -79,7 +74,7 @@ class Grid(optuna.samplers.BaseSampler):
         """Return a sentence if every configuration was asked for, else an empty string."""
         with self._turn, self._reading(study, without=-1):
             if self._structure is None:
-                left = self._tree.root.free or self._busy()
+                left = self._tree.root.free or self._own.busy()
             else:
                 left = self._untried() is not None
             return "" if left else str(self._all_tried())
@@ -108,7 +103,7 @@ class Grid(optuna.samplers.BaseSampler):
             params = self._untried()
             if params is None:
                 raise self._all_tried()
-            self._mine(trial.number).path = self._path(params, search_space) or []
+            self._own.come(trial.number, self._path(params, search_space) or [])
             return params
 
     def sample_independent(
@@ -124,7 +119,7 @@ class Grid(optuna.samplers.BaseSampler):
             InputError: the parameter is continuous.
             Exhausted: there is no such value.
         """
-        count = _count(param_distribution)
+        count = levels.size(param_distribution)
         if count == 0:
             raise InputError(_mistake(param_name, param_distribution))
         with self._turn:
@@ -134,17 +129,17 @@ class Grid(optuna.samplers.BaseSampler):
             deadline = time.monotonic() + _PATIENCE
             while (index := self._below(study, trial.number, param_name, count)) is None:
                 patience = deadline - time.monotonic()
-                if patience <= 0 or not self._busy(but=threading.get_ident()):
+                if patience <= 0 or not self._own.busy(elsewhere=True):
                     raise self._all_tried()
-                with self._mine(trial.number).waiting():
+                with self._own.waiting(trial.number):
                     self._turn.wait(patience)
             self._turn.changed()
-            return _value(param_distribution, index)
+            return levels.at(param_distribution, index)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Note that a trial of this process begins."""
         with self._turn:
-            self._mine(trial.number)
+            self._own.begin(trial.number)
 
     def after_trial(
         self,
@@ -155,7 +150,7 @@ class Grid(optuna.samplers.BaseSampler):
     ) -> None:
         """Stop a study that `optimize` runs when nothing is left."""
         with self._turn:
-            self._own.pop(trial.number, None)
+            self._own.end(trial.number)
             self._turn.changed()
         if self.exhausted(study):
             with contextlib.suppress(RuntimeError):  # whoever asks and tells looks for himself
@@ -165,7 +160,7 @@ class Grid(optuna.samplers.BaseSampler):
         self._study = study
         self._tree = Tree()
         self._finished: set[int] = set()
-        self._own: dict[int, _UnderWay] = {}
+        self._own = UnderWay()
         self._refused = 0
         told = self._structure.distributions if self._structure else {}
         self._encoding = Encoding({n: d for n, d in told.items() if not d.single()}, self._structure)
@@ -179,7 +174,7 @@ class Grid(optuna.samplers.BaseSampler):
         for trial in trials:
             if trial.state.is_finished():
                 self._finished.add(trial.number)
-                self._own.pop(trial.number, None)
+                self._own.end(trial.number)
                 path = self._path(trial.params, trial.distributions)
                 if trial.params and path is not None:
                     self._tree.tried(path)
@@ -191,14 +186,8 @@ class Grid(optuna.samplers.BaseSampler):
             for node in held:
                 node.held -= 1
 
-    def _way(self, trial: FrozenTrial) -> list[Step]:
-        """Return how far a trial has come; of one of this process, also values not yet stored."""
-        stored = self._path(trial.params, trial.distributions) or []
-        own = self._own.get(trial.number)
-        if own is None:
-            return stored
-        own.path = max(stored, own.path, key=len)
-        return own.path
+    def _way(self, trial: FrozenTrial) -> Sequence[Step]:
+        return self._own.way(trial.number, self._path(trial.params, trial.distributions) or [])
 
     def _below(self, study: optuna.Study, number: int, name: str, count: int) -> int | None:
         """Return a value's index below which something is left for a trial that asks for a parameter."""
@@ -209,15 +198,8 @@ class Grid(optuna.samplers.BaseSampler):
                 return None
             index = self._take(left)
             if count > 1:
-                self._mine(number).path = [*path, (name, count, index)]
+                self._own.come(number, [*path, (name, count, index)])
             return index
-
-    def _mine(self, number: int) -> _UnderWay:
-        return self._own.setdefault(number, _UnderWay([], threading.get_ident()))
-
-    def _busy(self, but: int = 0) -> bool:
-        """Return whether a trial of this process, but for one thread's, may come upon more than is known."""
-        return any(not own.waits and own.thread != but for own in self._own.values())
 
     def _path(
         self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
@@ -227,11 +209,11 @@ class Grid(optuna.samplers.BaseSampler):
         steps: list[Step] = []
         for name in names:
             distribution = self._distributions.setdefault(name, distributions[name])
-            index = _index(distribution, params[name])
+            index = levels.index_of(distribution, params[name])
             if index is None:
                 return None
             if not distribution.single():
-                steps.append((name, _count(distribution), index))
+                steps.append((name, levels.size(distribution), index))
         return steps
 
     def _untried(self) -> dict[str, Any] | None:
@@ -241,7 +223,7 @@ class Grid(optuna.samplers.BaseSampler):
             steps = self._descend()
             if steps is None:
                 return None
-            params = {name: _value(self._distributions[name], index) for name, _, index in steps}
+            params = {name: levels.at(self._distributions[name], index) for name, _, index in steps}
             if self._structure.allowed(params):
                 return params
             self._refused += 1
@@ -260,13 +242,13 @@ class Grid(optuna.samplers.BaseSampler):
             if place == len(row):
                 return steps
             name = self._encoding.names[place]
-            count = _count(self._distributions[name])
+            count = levels.size(self._distributions[name])
             left = self._tree.ask(steps, name, count).open()
             if not left:
                 return None
             index = self._take(left)
             steps.append((name, count, index))
-            row[place] = self._encoding.encode({name: _value(self._distributions[name], index)})[place]
+            row[place] = self._encoding.encode({name: levels.at(self._distributions[name], index)})[place]
             node, place = node.children[index], place + 1
         return None
 
@@ -278,63 +260,9 @@ class Grid(optuna.samplers.BaseSampler):
         return Exhausted(f"the space holds {held:,} configurations, all are tried")
 
 
-@dataclass
-class _UnderWay:
-    """A trial of this process.
-
-    Attributes:
-        path: the values that it has, or was given and has not stored yet.
-        thread: that asked for it.
-        waits: for other trials to ask for more than is known.
-    """
-
-    path: list[Step]
-    thread: int
-    waits: bool = False
-
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[None]:
-        self.waits = True
-        try:
-            yield
-        finally:
-            self.waits = False
-
-
 def _mistake(name: str, distribution: BaseDistribution) -> str:
     assert isinstance(distribution, FloatDistribution)
     return (
         f"sampler=grid: {name} is continuous, from {distribution.low:g} to {distribution.high:g}: "
         "give it a step, or a list of values"
     )
-
-
-def _count(distribution: BaseDistribution) -> int:
-    """Return how many values there are; 0: a continuous number."""
-    if isinstance(distribution, CategoricalDistribution):
-        return len(distribution.choices)
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    if distribution.step is None:
-        return int(distribution.single())
-    return round((distribution.high - distribution.low) / distribution.step) + 1
-
-
-def _value(distribution: BaseDistribution, index: int) -> Any:
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[index]
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    return min(distribution.low + index * (distribution.step or 0), distribution.high)
-
-
-def _index(distribution: BaseDistribution, value: Any) -> int | None:
-    if isinstance(distribution, CategoricalDistribution):
-        try:
-            return int(distribution.to_internal_repr(value))
-        except ValueError:  # a choice that an older version of the space had
-            return None
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    if not distribution.low <= value <= distribution.high:
-        return None
-    step = distribution.step
-    index = round((value - distribution.low) / step) if step else 0
-    return index if step is None or abs(distribution.low + index * step - value) < 1e-6 * step else None

@@ -24,6 +24,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from nas.search.storages.known_trials import KnownTrials
 from nas.search.storages.postgres_changes import Changes
 from nas.search.storages.postgres_leases import OURS
 from nas.search.storages.postgres_writes import Writes
@@ -32,31 +33,6 @@ FOREIGN_SECONDS = 1.0
 """Who drives a study with Optuna alone announces nothing: it is looked for so often."""
 LOOK_SECONDS = 0.05
 """What others have changed may be known so late, but for the moments in which it decides: see `look_anew`."""
-
-
-class _Trials(dict[int, FrozenTrial]):
-    """The trials of a study by id, in the order of their numbers.
-
-    Attributes:
-        last: the greatest id.
-        looked: when others' changes were last asked for, in seconds of a clock.
-        distributions: of each parameter, the first that was met.
-    """
-
-    loaded = False
-    looked = -math.inf
-    looked_for_foreign = 0.0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.last = -1
-        self.distributions: dict[str, BaseDistribution] = {}
-
-    def put(self, trial: FrozenTrial) -> None:
-        """Add a trial, or another object for it."""
-        self[trial._trial_id] = trial
-        self.last = max(self.last, trial._trial_id)
-        self.distributions |= {k: v for k, v in trial.distributions.items() if k not in self.distributions}
 
 
 class PostgresMemory(BaseStorage):
@@ -75,7 +51,7 @@ class PostgresMemory(BaseStorage):
         writer = uuid.uuid4().hex
         self._rdb, self._inner = rdb, optuna.storages.get_storage(rdb)
         self._changes, self._writes = Changes(rdb.engine, writer), Writes(rdb.engine, writer)
-        self._studies: dict[int, _Trials] = {}
+        self._studies: dict[int, KnownTrials] = {}
         self._made: dict[int, FrozenTrial] = {}  # here, and not seen among the others yet
         self._stale: set[int] = set()
         self._study_of: dict[int, int] = {}
@@ -87,7 +63,7 @@ class PostgresMemory(BaseStorage):
     ) -> list[FrozenTrial]:
         """Return the trials of a study, by number."""
         with self._lock:
-            trials = self._studies.setdefault(study_id, _Trials())
+            trials = self._studies.setdefault(study_id, KnownTrials())
             self._look(study_id, trials)
             found = [trial for trial in trials.values() if states is None or trial.state in states]
         return copy.deepcopy(found) if deepcopy else found
@@ -188,7 +164,7 @@ class PostgresMemory(BaseStorage):
             for trials in self._studies.values():
                 trials.looked = -math.inf
 
-    def _look(self, study_id: int, trials: _Trials) -> None:
+    def _look(self, study_id: int, trials: KnownTrials) -> None:
         """Read what has changed since the last look, if that was not just now."""
         self.send()
         moment = time.monotonic()
@@ -213,7 +189,7 @@ class PostgresMemory(BaseStorage):
         trials.looked = moment
         self._look_for_foreign(trials)
 
-    def _load(self, study_id: int, trials: _Trials) -> None:
+    def _load(self, study_id: int, trials: KnownTrials) -> None:
         """Read all trials but those that are known to have ended."""
         for trial in self._inner.get_all_trials(study_id, deepcopy=False):
             known = trials.get(trial._trial_id)
@@ -223,11 +199,11 @@ class PostgresMemory(BaseStorage):
         self._study_of.update(dict.fromkeys(trials, study_id))
         trials.loaded = True
 
-    def _read(self, ids: Iterable[int], trials: _Trials) -> None:
+    def _read(self, ids: Iterable[int], trials: KnownTrials) -> None:
         for trial_id in ids:
             trials.put(self._inner.get_trial(trial_id))
 
-    def _look_for_foreign(self, trials: _Trials) -> None:
+    def _look_for_foreign(self, trials: KnownTrials) -> None:
         """Read now and then what nobody announces: trials of the user's, and ours that a user has ended."""
         if time.monotonic() < trials.looked_for_foreign + FOREIGN_SECONDS:
             return
