@@ -212,7 +212,7 @@ def _fill_in(study: optuna.Study, plan: Plan, number: int, finished: bool) -> No
     from nas.search.census import KEY
     from nas.search.leaderboard import RESULT
     from nas.search.rungs.reports import DECIDED, PAUSED
-    from nas.search.storages.postgres_leases import OURS
+    from nas.search.storages.postgres_writes import OURS
 
     trial = study.ask()
     trial.set_user_attr(OURS, True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import NasError
@@ -48,7 +49,7 @@ class Claims:
             try:
                 with self._leases.turn():
                     order = ask()
-            except LostTrialError as error:
+            except (LostTrialError, UpdateFinishedTrialError) as error:  # or a user has ended a trial
                 for number in self._taken:
                     self._hands.lose(number)
                 lost = error
@@ -56,7 +57,7 @@ class Claims:
                 if order is not None:
                     bring(self._taken[order.number], order.folder)
                 return order
-        raise NasError(f"{lost}, {ATTEMPTS} times in a row: storage.lease_seconds is too short") from lost
+        raise NasError(f"{lost}, {ATTEMPTS} times in a row: is storage.lease_seconds too short?") from lost
 
     def take(self, trial: Trial, order: Order) -> None:
         """Take a trial in hand; see `Hands.take`."""

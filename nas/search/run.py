@@ -203,11 +203,13 @@ class _Files:
         self._due = began + SHARE * (time.monotonic() - began)
         every = self.study.rows()
         rows = [row for row in every if row["state"] == "COMPLETE" and "inherited" not in row]
-        if rows and rows[0]["number"] != self.best:
-            self.best = rows[0]["number"]
-            self._write_experiment(plan.folder / "best.yaml", rows[0])
+        best = next((row for row in rows if self.study.values_of(row["number"]) is not None), None)
+        if best is not None and best["number"] != self.best:
+            self.best = best["number"]
+            self._write_experiment(plan.folder / "best.yaml", best)
         if plan.question.several:
-            self._write_front([row for row in rows if row["front"]])
+            front = [row for row in rows if row["front"]]
+            self._write_front([row for row in front if self.study.values_of(row["number"]) is not None])
 
     def _write_front(self, rows: list[dict[str, Any]]) -> None:
         folder = self.plan.folder / "front"
@@ -226,4 +228,5 @@ class _Files:
         values = ", ".join(f"{name} {value:.6g}" for name, value in told.items())
         title = f"{plan.question.name}, trial {row['number']}: {values}"
         own = self.study.values_of(row["number"])
+        assert own is not None  # only what can be trained again has a file
         write_experiment(path, with_values(plan.composed, "train", own), title)

@@ -248,9 +248,14 @@ class Study:
             return rows
         return ranked(rows, self._census.every(), self.question.objectives)
 
-    def values_of(self, number: int) -> list[str]:
-        """Return the overrides of an ended trial that the study's trials do not share."""
-        result = self.optuna.get_trials(deepcopy=False)[number].user_attrs[RESULT]
+    def values_of(self, number: int) -> list[str] | None:
+        """Return the overrides of an ended trial that the study's trials do not share.
+
+        None: no worker trained it, a user has told its value.
+        """
+        result = self.optuna.get_trials(deepcopy=False)[number].user_attrs.get(RESULT)
+        if result is None:
+            return None
         return list(result["overrides"][-result["own"] :] if result["own"] else [])
 
     def write(self, workers: int, n_trials: int, sampler: str, seconds: float, finished: bool) -> None:

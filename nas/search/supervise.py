@@ -101,12 +101,21 @@ class Supervisor:
         The first death is nobody's fault; each further one counts as one of a worker that trained it.
         """
         while (order := self.study.next(self.n_trials)) is not None:
-            in_a_row = self.study.count_left(order)
-            if in_a_row < 2 or self.study.count_death(order.number) <= self.retries:
-                return order
-            self.study.fail(order.number, f"the search died {in_a_row} times in a row while it was trained")
-            self._ended.append(order.number)
+            try:
+                if self._may_train(order):
+                    return order
+            except (LostTrialError, UpdateFinishedTrialError):
+                self._lose(order.number)
         return None
+
+    def _may_train(self, order: Order) -> bool:
+        """Return whether a trial did not fail by its supervisors' deaths; if it did, it has ended."""
+        in_a_row = self.study.count_left(order)
+        if in_a_row < 2 or self.study.count_death(order.number) <= self.retries:
+            return True
+        self.study.fail(order.number, f"the search died {in_a_row} times in a row while it was trained")
+        self._ended.append(order.number)
+        return False
 
     def _waits(self) -> bool:
         """Return whether there is room for no worker yet, or other supervisors still train: they may die."""

@@ -98,7 +98,7 @@ def test_interrupted_it_saves_and_continues(tmp_path: Path, send: Any, number: i
     # Most of the time goes into evaluations: the workers will be at a rung, where they wait for an answer.
     evaluating = (
         "trainer.evaluate_at=[0.2,0.4,0.6,0.8]",
-        "task.validation_examples=2000",
+        "task.validation_examples=800",
         "trainer.steps=20",
     )
     arguments = command(tmp_path, *LONG, *evaluating, "n_trials=3")

@@ -21,7 +21,8 @@ def patient(inner: BaseStorage, patience: float, name: str) -> BaseStorage:
 
     A call may have reached the server although its answer did not come back. So a trial that was
     ended by the lost call may not be ended again, which is no error then; a trial that was made by
-    it stays behind without an owner, and is taken up like one that a killed search left.
+    it stays behind without an owner, and is taken up like one that a killed search left. One that
+    waited and was let run by it counts as this process's.
 
     Args:
         inner: raises `StorageInternalError` or SQLAlchemy's errors when the server is away.
@@ -55,7 +56,10 @@ def _retrying(method: str) -> Callable[..., Any]:
     def call(self: Any, *arguments: Any, **named: Any) -> Any:
         attempts = _Attempts(self.patience, self.name)
         try:
-            return attempts.of(lambda: getattr(self.inner, method)(*arguments, **named))
+            result = attempts.of(lambda: getattr(self.inner, method)(*arguments, **named))
+            if result is False and attempts.failed is not None and method == "set_trial_state_values":
+                return attempts.of(lambda: self.inner.took(*arguments[:1]))
+            return result
         except UpdateFinishedTrialError:
             if attempts.failed is None or method != "set_trial_state_values":
                 raise
@@ -92,7 +96,7 @@ class _Attempts:
                 return result
 
     def _note(self, error: BaseException) -> None:
-        if not _is_away(error):
+        if not is_away(error):
             raise error
         if self.failed is None:
             say(f"waiting for {self.name}: {first_line(error)}")
@@ -111,7 +115,7 @@ def _away() -> tuple[type[BaseException], ...]:
     return (StorageInternalError, DBAPIError)
 
 
-def _is_away(error: BaseException) -> bool:
+def is_away(error: BaseException) -> bool:
     """Return whether the server went away, and not something that a second attempt would not mend."""
     from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 

@@ -83,7 +83,7 @@ class Postgres(Storage):
         assert self._opened is not None  # see `Storage.leases`
         return PostgresLeases(
             self._opened,
-            self._memory.look_anew,
+            self._memory,
             engine,
             study,
             folder,

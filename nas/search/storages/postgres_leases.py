@@ -15,12 +15,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from nas.search.storages.leases import Leases, LostTrialError
 from nas.search.storages.patient import with_patience
+from nas.search.storages.postgres_memory import PostgresMemory
+from nas.search.storages.postgres_writes import OURS
 
 if TYPE_CHECKING:
     import sqlalchemy
 
-OURS = "leased"
-"""The user attribute of trials that were asked for by a supervisor; others are left alone."""
 RENEWALS = 3
 """A lease is renewed so many times before it would end."""
 
@@ -68,7 +68,7 @@ class PostgresLeases(Leases):
 
     Args:
         storage: Optuna's, of the trials.
-        settle: lets the server have what the storage has kept back, and the storage what others did.
+        memory: what that keeps of them.
         engine: to the server; a turn has one connection.
         study: its name.
         folder: the study's; no other process searches it in this folder.
@@ -80,7 +80,7 @@ class PostgresLeases(Leases):
     def __init__(
         self,
         storage: optuna.storages.BaseStorage,
-        settle: Callable[[], None],
+        memory: PostgresMemory,
         engine: sqlalchemy.Engine,
         study: str,
         folder: Path,
@@ -88,7 +88,7 @@ class PostgresLeases(Leases):
         patience: float,
         name: str,
     ) -> None:
-        self._storage, self._settle = storage, settle
+        self._storage, self._memory = storage, memory
         self._engine, self._patience, self._name = engine, patience, name
         self._seconds = seconds
         self._who = {
@@ -112,9 +112,10 @@ class PostgresLeases(Leases):
         before = set(self._held)
         self._connection = self._patiently(self._begin)
         try:
-            self._settle()
-            yield
-            self._settle()
+            with self._memory.sending_if(self._check_turn):
+                self._memory.look_anew()
+                yield
+                self._memory.send()
             self._connection.commit()
         except BaseException as error:
             self._held &= before
@@ -131,6 +132,7 @@ class PostgresLeases(Leases):
         marked = {OURS: True, **attributes}
         if not params and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             template = create_trial(state=TrialState.RUNNING, user_attrs=marked)
+            study._thread_local.cached_all_trials = None  # as `Study.ask` does: samplers see all trials
             return Trial(study, self._storage.create_new_trial(study._study_id, template))
         study.enqueue_trial(dict(params), user_attrs=marked)
         trial = study.ask()
@@ -223,6 +225,16 @@ class PostgresLeases(Leases):
         with self._engine.begin() as connection:  # of several at once, one makes it
             self._run(connection, _LOCK, study="tables")
             self._run(connection, _TABLE)
+
+    def _check_turn(self) -> None:
+        """Raise if the server has ended the turn: another supervisor may have the trials of it."""
+        import sqlalchemy
+
+        assert self._connection is not None
+        try:
+            self._run(self._connection, "SELECT 1")
+        except sqlalchemy.exc.DBAPIError as error:
+            raise LostTrialError("the turn was over before it ended") from error
 
     def _begin(self) -> sqlalchemy.Connection:
         connection = self._engine.connect()

@@ -12,7 +12,7 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -25,12 +25,14 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.storages.known_trials import KnownTrials
+from nas.search.storages.patient import is_away
 from nas.search.storages.postgres_changes import Changes
-from nas.search.storages.postgres_leases import OURS
-from nas.search.storages.postgres_writes import Writes
+from nas.search.storages.postgres_writes import OURS, Writes
 
 FOREIGN_SECONDS = 1.0
 """Who drives a study with Optuna alone announces nothing: it is looked for so often."""
+MANY = 10
+"""More new trials than that are read together."""
 LOOK_SECONDS = 0.05
 """What others have changed may be known so late, but for the moments in which it decides: see `look_anew`."""
 
@@ -48,7 +50,7 @@ class PostgresMemory(BaseStorage):
     """
 
     def __init__(self, rdb: optuna.storages.RDBStorage) -> None:
-        writer = uuid.uuid4().hex
+        self._writer = writer = uuid.uuid4().hex
         self._rdb, self._inner = rdb, optuna.storages.get_storage(rdb)
         self._changes, self._writes = Changes(rdb.engine, writer), Writes(rdb.engine, writer)
         self._studies: dict[int, KnownTrials] = {}
@@ -56,6 +58,8 @@ class PostgresMemory(BaseStorage):
         self._stale: set[int] = set()
         self._study_of: dict[int, int] = {}
         self._unsent: dict[int, dict[str, tuple[float, BaseDistribution]]] = {}
+        self._making: tuple[FrozenTrial, int] | None = None  # and the last id that was known
+        self._may_send: Callable[[], None] = _always
         self._lock = threading.RLock()
 
     def get_all_trials(
@@ -83,9 +87,14 @@ class PostgresMemory(BaseStorage):
         template = template_trial or optuna.trial.create_trial(state=TrialState.RUNNING)
         with self._lock:
             self.look_anew()
-            if template.params or template.values or template.intermediate_values:
+            if template.params or template.intermediate_values or template.state.is_finished():
                 return self._rdb.create_new_trial(study_id, template)
+            lost = self._made_before(study_id, template)
+            if lost is not None:
+                return lost
+            self._making = template, self._studies.get(study_id, KnownTrials()).last
             trial_id, number = self._writes.trial(study_id, template)
+            self._making = None
             made = copy.copy(template)
             made.number, made._trial_id = number, trial_id
             made.user_attrs, made.system_attrs = map(_as_read, (made.user_attrs, made.system_attrs))
@@ -123,6 +132,8 @@ class PostgresMemory(BaseStorage):
             if state is TrialState.RUNNING or state.is_finished():
                 changed["datetime_complete" if state.is_finished() else "datetime_start"] = moment
             self._alter(trial_id, **changed)
+            if state is TrialState.RUNNING:
+                self._note(trial_id, "user_attrs", OURS, self._writer)
             return True
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
@@ -146,16 +157,59 @@ class PostgresMemory(BaseStorage):
                 self._rdb.set_trial_system_attr(trial_id, key, value)  # which says why not
             self._note(trial_id, "system_attrs", key, _as_read(value))
 
+    def took(self, trial_id: int) -> bool:
+        """Return whether it was this process that let a waiting trial run: an answer may be lost."""
+        with self._writing(trial_id):
+            self._stale.add(trial_id)
+            return self._writes.took(trial_id)
+
+    @contextmanager
+    def sending_if(self, may_send: Callable[[], None]) -> Iterator[None]:
+        """Send parameters within the block only if ``may_send`` raises nothing; after an error, none."""
+        self._may_send = may_send
+        try:
+            yield
+        except BaseException:
+            with self._lock:
+                self._doubt(self._unsent)
+                self._unsent.clear()
+            raise
+        finally:
+            self._may_send = _always
+
     def send(self) -> None:
-        """Let the server have the parameters that were set last."""
+        """Let the server have the parameters that were set last; a trial that has ended gets none."""
         with self._lock:
+            if self._unsent:
+                self._may_send()
             for trial_id, given in list(self._unsent.items()):
-                sent = self._writes.parameters(trial_id, given)
+                try:
+                    if not self._writes.parameters(trial_id, given):
+                        self._doubt([trial_id])
+                except Exception as error:
+                    if not is_away(error):  # what the server refuses, it will refuse again
+                        del self._unsent[trial_id]
+                        self._doubt([trial_id])
+                    raise
                 del self._unsent[trial_id]
-                if not sent:
-                    self._alter(trial_id, params={}, distributions={})
-                    for name, (value, distribution) in given.items():
-                        self._rdb.set_trial_param(trial_id, name, value, distribution)  # says why not
+
+    def _doubt(self, trials: Iterable[int]) -> None:
+        """Have trials read anew: nobody knows what the server holds of them."""
+        for trial_id in trials:
+            self._stale.add(trial_id)
+            self._made.pop(trial_id, None)
+
+    def _made_before(self, study_id: int, template: FrozenTrial) -> int | None:
+        """Return the trial that a call made whose answer was lost, if it is tried again and was queued."""
+        if self._making is None or self._making[0] is not template:
+            return None
+        wanted, last = self._making
+        for trial in self.get_all_trials(study_id, deepcopy=False):
+            if trial._trial_id > last and trial.state is wanted.state is TrialState.WAITING:
+                told = (_as_read(wanted.user_attrs), _as_read(wanted.system_attrs))
+                if (trial.user_attrs, trial.system_attrs) == told:
+                    return trial._trial_id
+        return None
 
     def look_anew(self) -> None:
         """Let the next look be one, and the server have what was kept back."""
@@ -180,7 +234,9 @@ class PostgresMemory(BaseStorage):
             return
         self._stale |= news.changed
         self._study_of.update(dict.fromkeys(news.new, study_id))
-        for trial_id in news.new:
+        if len(news.new) > MANY:
+            self._load(study_id, trials)
+        for trial_id in news.new if len(news.new) <= MANY else ():
             made = trial_id in self._made
             trials.put(self._made.pop(trial_id) if made else self._inner.get_trial(trial_id))
         for study in self._studies.values():
@@ -201,7 +257,10 @@ class PostgresMemory(BaseStorage):
 
     def _read(self, ids: Iterable[int], trials: KnownTrials) -> None:
         for trial_id in ids:
-            trials.put(self._inner.get_trial(trial_id))
+            try:
+                trials.put(self._inner.get_trial(trial_id))
+            except KeyError:  # its study was removed
+                del trials[trial_id]
 
     def _look_for_foreign(self, trials: KnownTrials) -> None:
         """Read now and then what nobody announces: trials of the user's, and ours that a user has ended."""
@@ -221,8 +280,7 @@ class PostgresMemory(BaseStorage):
                 self.send()
                 yield
             except BaseException:
-                self._stale.add(trial_id)
-                self._made.pop(trial_id, None)
+                self._doubt([trial_id])
                 raise
 
     def _check_compatible(self, trial_id: int, name: str, distribution: BaseDistribution) -> None:
@@ -299,6 +357,10 @@ class PostgresMemory(BaseStorage):
     def get_all_studies(self) -> list[Any]:
         """Return all studies."""
         return self._inner.get_all_studies()
+
+
+def _always() -> None:
+    """Let everything be sent."""
 
 
 def _as_read(value: Any) -> Any:

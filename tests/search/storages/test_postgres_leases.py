@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy
 
 from nas.search.storages.leases import LostTrialError
-from nas.search.storages.patient import _is_away
+from nas.search.storages.patient import is_away
 from nas.search.storages.postgres import Postgres
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
@@ -177,7 +177,7 @@ def test_who_is_stopped_in_a_transaction_of_optunas_does_not_stop_the_others(
         with pytest.raises(sqlalchemy.exc.DBAPIError) as error:
             connection.execute(sqlalchemy.text("SELECT 1"))
         connection.invalidate()
-    assert _is_away(error.value)
+    assert is_away(error.value)
     study.tell(study.ask(), 1.0)
 
 
