@@ -99,7 +99,7 @@ def _dispatch(kind: Kind, action: Action, given: list[str]) -> int:
 def _parse(given: list[str]) -> argparse.Namespace:
     from hydra._internal.utils import get_args_parser
 
-    arguments = get_args_parser().parse_args(given)
+    arguments = get_args_parser().parse_intermixed_args(given)  # options may stand between overrides
     if arguments.experimental_rerun:
         raise InputError(
             "--experimental-rerun reads a pickle, which can run code: use experiment=<file.yaml>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from nas.search.launchers.local import warm_up
 from nas.train.processes import launched
 
 if TYPE_CHECKING:
-    from nas.search.objectives import Objectives
+    from nas.search.plan import Plan
 
 
 def main() -> None:
@@ -46,14 +45,16 @@ def search(composed: Composed) -> int:
         preview(plan)
         return DONE
     folder = run_search(plan)
-    _print_outcome(plan.question.objectives, folder)
+    _print_outcome(plan, folder)
     return DONE
 
 
-def _print_outcome(objectives: Objectives, folder: Path) -> None:
+def _print_outcome(plan: Plan, folder: Path) -> None:
     from nas.files import read_json
     from nas.search.display import leaderboard_table
+    from nas.search.winner import command
 
+    objectives = plan.question.objectives
     rows = read_json(folder / "leaderboard.json")
     output(120).print(leaderboard_table(rows, objectives))
     for remark in read_json(folder / "study.json").get("remarks", ()):
@@ -61,7 +62,6 @@ def _print_outcome(objectives: Objectives, folder: Path) -> None:
     print(f"report: {folder / 'report.html'}")
     several = len(objectives) > 1
     if (folder / "best.yaml").is_file():
-        best = shlex.quote(str(folder / "best.yaml"))
-        print(f"{'knee' if several else 'winner'}: nas-train experiment={best}")
+        print(f"{'knee' if several else 'winner'}: {command(str(folder / 'best.yaml'), plan.composed)}")
     if several and (folder / "front").is_dir():
-        print(f"any of the front: nas-train experiment={shlex.quote(str(folder / 'front'))}/<trial>.yaml")
+        print(f"any of the front: {command(str(folder / 'front'), plan.composed)}/<trial>.yaml")

@@ -23,6 +23,8 @@ from nas.config.sources import BY_PATH, register_file, register_sweeps
 from nas.errors import InputError, let_interrupt_pass
 
 Kind = Literal["train", "search", "report", "bench"]
+_OPEN = ("constraints",)
+"""Mappings whose keys are the user's."""
 _ROOTS = {kind: f"nas.config.root.{kind.capitalize()}Config" for kind in get_args(Kind)}
 
 
@@ -222,6 +224,8 @@ def _prepare(overrides: Sequence[str]) -> _Given:
         nothing = value is None and not p.is_sweep_override() and not p.is_delete()
         if nothing and p.key_or_group in _top_groups():
             text = f"~{p.key_or_group}"  # Hydra's way to say that nothing is chosen
+        if key in _OPEN and isinstance(value, dict) and not p.is_add():
+            text = f"+{text}"  # Hydra's way to let a mapping have keys that it has not had
         for_hydra.append(file[0] if file else text)
         recorded.append(file[1] if file else text)
     return _Given(for_hydra, tuple(recorded), tuple(trusted), names)

@@ -109,8 +109,15 @@ def _listed(value: Any) -> str:
 
 
 def _command(folder: Path) -> str:
-    path = folder / "best.yaml"
-    return f"nas-train experiment={shlex.quote(shown_path(path))}" if path.is_file() else ""
+    """Return the command that trains the winner, with the flags that its file names."""
+    path, told = folder / "best.yaml", "# nas-train "
+    if not path.is_file():
+        return ""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    named = next(
+        (line.removeprefix("# ") for line in lines if line.startswith(told)), "nas-train experiment="
+    )
+    return f"{named.rpartition(' experiment=')[0]} experiment={shlex.quote(shown_path(path))}"
 
 
 def _drawing(trial: Trial | None) -> str:

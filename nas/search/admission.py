@@ -41,7 +41,7 @@ class Admission:
         twin = self._hands.keys.get(key)
         if "scores" in description:
             self._hands[number].set_user_attr(MEASURED, description["scores"])
-        if twin is None or twin == number:
+        if twin is None or twin == number or self._is_measured_beside(number, twin):
             if self._screened_out(number):
                 return False
             self._hands.note(number, **{KEY: key})
@@ -67,6 +67,11 @@ class Admission:
         trial.set_user_attr(REFUSED, refusal)
         self._hands.end(number, TrialState.PRUNED, None)
         return True
+
+    def _is_measured_beside(self, number: int, twin: int) -> bool:
+        """Return whether a trial must come to an end that its twin, paused at a rung, may never reach."""
+        every = self._census.every()
+        return bool(TO_THE_END & every[number].user_attrs.keys()) and not every[twin].state.is_finished()
 
     def _made_replicate(self, number: int, twin: int) -> bool:
         """Turn a trial whose architecture is known into another run of it, if there may be one."""

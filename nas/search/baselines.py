@@ -50,8 +50,8 @@ class Baselines:
     def _find_largest(self) -> list[dict[str, Scalar]]:
         stream = self._stream(-1)
         drawn = [self._gate.sample(stream) for _ in range(_SAMPLES)]
-        known = [values for values in drawn if values is not None]
-        return sorted(known, key=self._parameters, reverse=True)[: self.count]
+        known = {tuple(values.items()): values for values in drawn if values is not None}
+        return sorted(known.values(), key=self._parameters, reverse=True)[: self.count]
 
     def _parameters(self, values: dict[str, Scalar]) -> float:
         try:

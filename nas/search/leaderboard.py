@@ -77,7 +77,8 @@ class Leaderboard:
         done = [row for row in rows if row["state"] == "COMPLETE" and "inherited" not in row]
         done.sort(key=lambda row: row["number"])
         values = [signed(self._objectives, list(row["values"].values())) for row in done]
-        front = pareto.front(values)
+        keys = [(row["hash"], *value) for row, value in zip(done, values, strict=True)]
+        front = [i for i in pareto.front(values) if keys.index(keys[i]) == i]  # each architecture once
         middle = front[pareto.knee([values[i] for i in front])] if front else None
         members = set(front)
         told = [{**row, "front": i in members, "knee": i == middle} for i, row in enumerate(done)]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from nas.config.build import AnyRun, SuiteRun, run_of
 from nas.config.compose import with_values
-from nas.errors import InputError
+from nas.errors import InputError, let_interrupt_pass
 from nas.progress import duration, quantity, say
+from nas.search.faults import reason
 from nas.search.plan import Plan
 from nas.search.spaces.space import Space
 
@@ -46,7 +47,12 @@ def preview(plan: Plan) -> None:
             continue
         facts = run.description
         run.task.prepare(Path(config["paths"]["cache"]).expanduser(), say)
-        seconds.append(seconds_per_trial(run))
+        try:
+            seconds.append(seconds_per_trial(run))
+        except Exception as error:  # of a block of the user's: such a trial fails, and the search goes on
+            let_interrupt_pass(error)
+            print(f"  {facts['string']}: fails: {reason(error)}\n    {' '.join(values)}")
+            continue
         size, flops = quantity(facts["parameters"]), quantity(facts["flops_per_token"])
         cost = f"{size} parameters, {flops} FLOPs per token, about {duration(seconds[-1])}"
         print(f"  {facts['string']}: {cost}\n    {' '.join(values)}")

@@ -28,8 +28,14 @@ def write_experiment(path: Path, composed: Composed, title: str) -> None:
     content |= {group: composed.config[group] for group in GROUPS}
     if composed.config.checkpoint is not None:
         content |= {key: composed.config[key] for key in ("checkpoint", "transfer")}
-    header = f"# @package _global_\n# {title}\n# nas-train experiment={shlex.quote(str(path))}\n"
+    header = f"# @package _global_\n# {title}\n# {command(str(path), composed)}\n"
     write_text(path, header + OmegaConf.to_yaml(OmegaConf.create(content)))
+
+
+def command(experiment: str, composed: Composed) -> str:
+    """Return the command line that trains an experiment again, with where its blocks come from."""
+    given = [*_places(composed), f"experiment={experiment}"]
+    return shlex.join(["nas-train", *given])
 
 
 def prepare(composed: Composed) -> None:
@@ -38,21 +44,25 @@ def prepare(composed: Composed) -> None:
 
 
 def _defaults(composed: Composed) -> list[str | dict[str, str | None]]:
-    folders = tuple(o for o in composed.overrides if o.startswith("hydra.searchpath="))
-    return list(_defaults_of(tuple(composed.choices.items()), folders))
+    return list(_defaults_of(tuple(composed.choices.items()), _places(composed)))
+
+
+def _places(composed: Composed) -> tuple[str, ...]:
+    """Return the overrides that say where choices and classes of the user's are."""
+    return tuple(o for o in composed.overrides if o.startswith(("hydra.searchpath=", "trusted_targets=")))
 
 
 @functools.lru_cache(maxsize=64)
 def _defaults_of(
-    choices: tuple[tuple[str, str | None], ...], folders: tuple[str, ...]
+    choices: tuple[tuple[str, str | None], ...], places: tuple[str, ...]
 ) -> tuple[str | dict[str, str | None], ...]:
     """Compose the preset twice to see what was chosen beside it: 0.4 s, once for the same choices."""
     made = dict(choices)
     blocks = _blocks(made)
-    preset = _blocks(_choices(made["encoder"], folders))
+    preset = _blocks(_choices(made["encoder"], places))
     pool = {key: name for key, name in blocks.items() if key not in preset and key.count(".") == 2}
     # what stands inside the blocks that were added
-    inside = _blocks(_choices(made["encoder"], folders, pool)) if pool else preset
+    inside = _blocks(_choices(made["encoder"], places, pool)) if pool else preset
     added = [{f"/{key}": name} for key, name in blocks.items() if key in pool or key not in inside]
     chosen = {group: made[group] for group in GROUPS if made.get(group)}
     chosen |= {key: name for key, name in blocks.items() if key not in pool and inside.get(key, name) != name}
@@ -66,11 +76,11 @@ def _blocks(choices: dict[str, str | None]) -> dict[str, str | None]:
 
 
 def _choices(
-    encoder: str | None, folders: tuple[str, ...], added: dict[str, str | None] | None = None
+    encoder: str | None, places: tuple[str, ...], added: dict[str, str | None] | None = None
 ) -> dict[str, str | None]:
     """Return the choices that the encoder's own file makes, with blocks added to its pool."""
     more = [f"+{key}={name}" for key, name in (added or {}).items()]
     try:
-        return compose("train", [f"encoder={encoder}", *more, *folders]).choices
+        return compose("train", [f"encoder={encoder}", *more, *places]).choices
     except InputError:  # it leaves keys to be filled in, as encoder=base does, whose pool is empty
         return added or {}

@@ -215,6 +215,9 @@ def test_config_dir_adds_choices(command: Any, tmp_path: Path) -> None:
     assert seen[0].values()["encoder"]["blocks"]["wide"]["ratio"] == 6.0
     assert seen[0].values()["seed"] == 11
     assert seen[0].overrides[-1] == f"hydra.searchpath=[file://{folder}]"
+    between = command("train", remember, given[0], "--config-dir", "choices", *given[1:])
+    assert between.code == DONE, between.err
+    assert seen[1].values() == seen[0].values()
     told = command("train", remember, "--config-dir", "choices", *given, "foo=1")
     assert told.err.splitlines() == [line for line in told.err.splitlines() if "foo is not a key" in line]
     (folder / "block" / "mine" / "wide.yaml").write_text("a: [\n")

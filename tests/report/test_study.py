@@ -151,6 +151,9 @@ def test_the_command_is_relative_to_the_working_folder(make_study, monkeypatch: 
     folder = make_study(10)
     monkeypatch.chdir(folder.parent)
     assert "nas-train experiment=layer_choice/best.yaml" in render_study(folder)
+    flags = "nas-train trusted_targets=[my.] hydra.searchpath=[file:///home/me/conf]"
+    (folder / "best.yaml").write_text(f"# @package _global_\n# s\n# {flags} experiment=elsewhere/best.yaml\n")
+    assert f"{flags} experiment=layer_choice/best.yaml" in render_study(folder)
 
 
 def test_a_large_study_stays_small_on_disk(make_study) -> None:

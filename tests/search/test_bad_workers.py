@@ -86,6 +86,19 @@ def test_workers_that_die_or_raise_cost_one_trial_each(lab: Any, capfd: Any) -> 
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("bad_blocks")
+def test_a_dry_run_tells_which_sample_fails_and_shows_the_others(lab: Any, capsys: Any) -> None:
+    block = "{_target_: bad_blocks.Broken, _partial_: true, hidden_size: 16}"
+    space = {"encoder.hidden_cls": [["broken"], ["mlp"], ["attn"]]}
+    pool = [f"+encoder.blocks.broken={block}", "trusted_targets=[bad_blocks.]"]
+    assert lab.search(lab.sweep("dry", space), *pool, "dry_run=true") == 0
+    shown = capsys.readouterr().out.splitlines()
+    failing = next(i for i, line in enumerate(shown) if "fails: RuntimeError: broken on purpose" in line)
+    assert shown[failing + 1].strip() == "encoder.hidden_cls=[broken]"
+    assert any(" parameters, " in line for line in shown)
+    assert any(line.startswith("about ") for line in shown)
+
+
 @pytest.mark.slow  # seconds
 def test_a_hanging_worker_is_replaced_and_a_slow_one_is_not(lab: Any, bad_blocks: Path, capfd: Any) -> None:
     pool = {

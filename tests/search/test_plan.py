@@ -186,3 +186,13 @@ def test_sweeps_are_composed(lab: Any) -> None:
         plan_search(compose("search", lab.overrides(f"sweep=[{first},{third}]")))
     assert len(caught.value.mistakes) == 2
     assert "space.optimizer.lr is [0.1] in sweep=" in caught.value.mistakes[0]
+
+
+def test_constraints_are_given_on_the_command_line_as_in_a_sweep(lab: Any) -> None:
+    space = {"encoder.hidden_size": [16, 32]}
+    given = "constraints={cost/parameters: {max: 1.0e+9}, latency_ms: {max: 9000}}"
+    plan = plan_search(compose("search", lab.overrides(lab.sweep("given", space), given)))
+    assert plan.config["constraints"] == {"cost/parameters": {"max": 1e9}, "latency_ms": {"max": 9000}}
+    wrong = "constraints={cost/parameter: {max: 1}}"
+    with pytest.raises(InputError, match=r"constraints.*cost/parameter.*did you mean 'cost/parameters'"):
+        plan_search(compose("search", lab.overrides(lab.sweep("given", space), wrong)))

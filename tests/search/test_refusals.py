@@ -228,6 +228,18 @@ def test_baselines_come_last_and_are_compared(tmp_path: Path) -> None:
     assert not again.lacks(3)
 
 
+def test_the_largest_are_different_ones() -> None:
+    class Wide(_Sizes):
+        def costs(self, changes: dict[str, Any]) -> dict[str, float]:
+            return {"cost/parameters": float(changes["encoder.hidden_cls"].count("c"))}
+
+    gate = Gate(Space({"encoder.hidden_cls": {"slots": 2, "choices": ["a", "b", "c"]}}))
+    baselines = Baselines(gate, Wide(), 4, 0)  # type: ignore[arg-type]
+    largest = [tuple(baselines.proposal(index)[1].values()) for index in range(4, 8)]
+    assert largest[0] == ("c", "c")
+    assert len(set(largest)) == 4
+
+
 def test_another_supervisor_may_ask_for_the_last_one_after_we_looked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import optuna
 import pytest
+from optuna.trial import create_trial
 
 from nas.config.build import build
 from nas.files import exclusive, read_json
+from nas.search.storages.journal import Journal
 
 SLOTS = {"slots": 2, "choices": ["attn", "conv", "none"]}
 RATE = {"low": 1e-3, "high": 1e-2, "log": True}
@@ -245,3 +248,32 @@ def test_a_winner_with_blocks_of_the_users_pool(lab: Any) -> None:
     assert decisive(build(["experiment=again", *lab.paths]).config) == decisive(
         build([*row["overrides"], *lab.paths]).config
     )
+
+
+@pytest.mark.slow  # a whole search
+def test_a_value_that_a_user_has_told_is_kept_and_has_no_file(lab: Any) -> None:
+    arguments = [lab.sweep("told", {"optimizer.lr": RATE}), "rungs=null", "workers=1"]
+    assert lab.search(*arguments, "n_trials=1") == 0
+    storage = Journal().open(lab.outputs / "told")
+    study = optuna.load_study(study_name="told", storage=storage)
+    study.add_trial(
+        create_trial(params=study.trials[0].params, distributions=study.trials[0].distributions, value=0.001)
+    )
+    assert lab.search(*arguments, "n_trials=3") == 0
+    rows = lab.rows("told")
+    assert [row["state"] for row in rows] == ["COMPLETE"] * 3
+    assert rows[0]["value"] == 0.001
+    best = build(["experiment=told", *lab.paths]).config
+    assert best["optimizer"]["lr"] == build([*rows[1]["overrides"], *lab.paths]).config["optimizer"]["lr"]
+
+
+@pytest.mark.slow  # a whole search
+def test_a_baseline_comes_to_its_end_beside_its_paused_twin(lab: Any) -> None:
+    space = {"encoder.hidden_cls": {"slots": 2, "choices": ["attn", "conv"]}}
+    rungs = ("trainer.evaluate_at=[0.25,1.0]", "trainer.steps=16")
+    assert lab.search(lab.sweep("paused", space), *rungs, "n_trials=4", "baselines=4", "workers=1") == 0
+    rows = lab.rows("paused")
+    baselines = [row for row in rows if "baseline" in (row["reason"] or "")]
+    assert len(baselines) == 8
+    assert {row["state"] for row in baselines} == {"COMPLETE"}
+    assert any(row["state"] == "PAUSED" for row in rows)

@@ -54,6 +54,21 @@ def train(study: Study, order: Any, loss: float | None = None, status: str = "do
     return int(order.number)
 
 
+def test_an_architecture_is_on_the_front_once(tmp_path: Path) -> None:
+    study = opened(tmp_path / "s")
+    facts = {"string": "a", "hash": "same", "parameters": 4, "flops_per_token": 9.0}
+    result = {"status": "done", "metrics": {"val/loss": 1.0}, "seconds": 1.0, "reason": None}
+    first, second = study.ask(), study.ask()
+    assert first is not None
+    assert second is not None
+    assert study.identify(first.number, "key", facts)
+    study.succeed(first.number, result)
+    assert not study.identify(second.number, "key", facts)  # it has the first one's result
+    rows = study.rows()
+    assert [row["values"] for row in rows] == [rows[0]["values"]] * 2
+    assert [row["front"] for row in rows] == [True, False]
+
+
 def test_the_front_comes_first_and_its_knee_before_it(tmp_path: Path) -> None:
     study = opened(tmp_path / "s")
     for _ in range(20):
