@@ -122,19 +122,11 @@ def _train_trials(plan: Plan, study: Study, files: _Files) -> None:
 
 
 def _open_study(plan: Plan, storage: optuna.storages.BaseStorage, leases: Leases) -> Study:
-    # Every start draws from another stream: the first one's numbers would be proposed again.
-    studies = [study._study_id for study in storage.get_all_studies()]
-    asked = sum(len(storage.get_all_trials(study, deepcopy=False)) for study in studies)
-    among = [leases.ordinal] if leases.ordinal else []
-    node = seeded(plan.config["sampler"], plan.question.seed, asked, *among)
-    sampler = instantiate_node("sampler", node)
-    if isinstance(sampler, ProposingSampler | Grid):
-        sampler.guide(Guide(plan.question.space, plan.gate.allows))
     return Study(
         plan.question,
         plan.folder,
         storage,
-        sampler,
+        _sampler(plan, storage, leases),
         _race(plan),
         gate=plan.gate,
         replicates=plan.config["replicates"],
@@ -144,6 +136,20 @@ def _open_study(plan: Plan, storage: optuna.storages.BaseStorage, leases: Leases
         scored=plan.config["scores"],
         screen=_screen(plan),
     )
+
+
+def _sampler(plan: Plan, storage: optuna.storages.BaseStorage, leases: Leases) -> optuna.samplers.BaseSampler:
+    settings, seed = plan.config["sampler"], plan.question.seed
+    sampler = instantiate_node("sampler", seeded(settings, seed))
+    if isinstance(sampler, ProposingSampler | Grid):  # which have a random stream for each trial
+        sampler.guide(Guide(plan.question.space, plan.gate.allows))
+        return sampler
+    # Every start draws from another stream: the first one's numbers would be proposed again.
+    studies = [study._study_id for study in storage.get_all_studies()]
+    asked = sum(len(storage.get_all_trials(study, deepcopy=False)) for study in studies)
+    among = [leases.ordinal] if leases.ordinal else []
+    other: optuna.samplers.BaseSampler = instantiate_node("sampler", seeded(settings, seed, asked, *among))
+    return other
 
 
 def _screen(plan: Plan) -> Screen | None:

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.errors import InputError
 from nas.search.samplers import levels
 from nas.search.samplers.encoding import Encoding
+from nas.search.samplers.streams import Streams
 from nas.search.samplers.structure import Structure
 from nas.search.samplers.tree import Step, Tree
 from nas.search.samplers.turn import Turn
@@ -45,12 +46,13 @@ class Grid(optuna.samplers.BaseSampler):
     Args:
         shuffle: draw each value from those below which something is left, so that an unfinished grid is
             a fair sample; otherwise the last parameter changes first.
-        seed: of the sampler's own random stream.
+        seed: of the random streams, one for each trial.
     """
 
     def __init__(self, shuffle: bool = True, seed: int | None = None) -> None:
         self.shuffle = shuffle
-        self._rng = np.random.default_rng(seed)
+        self._streams = Streams(seed)
+        self._rng = self._streams.of(0)
         self._structure: Structure | None = None
         self._distributions: dict[str, BaseDistribution] = {}
         self._turn = Turn()
@@ -80,8 +82,7 @@ class Grid(optuna.samplers.BaseSampler):
             return "" if left else str(self._all_tried())
 
     def reseed_rng(self) -> None:
-        """Take another random stream: Optuna calls it in parallel workers."""
-        self._rng = np.random.default_rng()
+        """Optuna calls it in parallel workers: their trials have other numbers, and so other streams."""
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -139,6 +140,7 @@ class Grid(optuna.samplers.BaseSampler):
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Note that a trial of this process begins."""
         with self._turn:
+            self._rng = self._streams.of(trial.number)
             self._own.begin(trial.number)
 
     def after_trial(

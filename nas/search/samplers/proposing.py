@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from nas.search.samplers.encoding import Array, Encoding
 from nas.search.samplers.history import History, Reader, key
+from nas.search.samplers.streams import Streams
 from nas.search.samplers.structure import Structure
 from nas.search.samplers.turn import Turn
 
@@ -26,12 +26,16 @@ class ProposingSampler(optuna.samplers.BaseSampler):
     parameter that appears for the first time; what a proposed configuration does not ask for is
     ignored. Trials that run elsewhere count as asked for. A subclass defines `propose`.
 
+    Each trial has a random stream of its own, by its number: a search that was interrupted goes on as
+    if it had not been, as far as a sampler learns nothing on the way.
+
     Args:
-        seed: of the sampler's own random stream; None: another each time.
+        seed: of the random streams; None: another each time.
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self._rng = np.random.default_rng(seed)
+        self._streams = Streams(seed)
+        self._rng = self._streams.of(0)
         self._independent = optuna.samplers.RandomSampler(seed)
         self._reader = Reader()
         self._turn = Turn()
@@ -68,8 +72,7 @@ class ProposingSampler(optuna.samplers.BaseSampler):
             yield from encoding.random(self._rng, 100)
 
     def reseed_rng(self) -> None:
-        """Take another random stream: Optuna calls it in parallel workers."""
-        self._rng = np.random.default_rng()
+        """Optuna calls it in parallel workers: their trials have other numbers, and so other streams."""
         self._independent.reseed_rng()
 
     def infer_relative_search_space(
@@ -86,6 +89,7 @@ class ProposingSampler(optuna.samplers.BaseSampler):
         if not search_space:
             return {}
         with self._turn:  # another thread may have asked since: what it proposed runs
+            self._rng = self._streams.of(trial.number)
             encoding, history = self._reader.read(study, without=trial.number)
             row = self.propose(encoding, history)
             self._reader.propose(trial.number, row)

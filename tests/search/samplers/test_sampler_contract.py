@@ -16,6 +16,7 @@ from nas.search.samplers.proposing import ProposingSampler
 NAMES = [name for name in samplers.__all__ if name != "auto"]
 OURS = [name for name in NAMES if issubclass(getattr(samplers, name), ProposingSampler)]
 NEVER_TWICE = [*OURS, "Grid"]
+FORGETFUL = [name for name in NEVER_TWICE if name != "Surrogate"]  # they learn from the history alone
 
 
 def make(name: str, seed: int = 0) -> optuna.samplers.BaseSampler:
@@ -121,6 +122,16 @@ def test_maximizing_is_minimizing_the_opposite(name: str) -> None:
         made.optimize(lambda t, s=sign: s * float(sum(lists(t, 4))), n_trials=20)
         found.append([t.params for t in made.trials])
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", FORGETFUL)
+def test_a_search_that_was_interrupted_goes_on_as_if_not(name: str) -> None:
+    whole, interrupted = study(name), study(name)
+    whole.optimize(lambda t: float(sum(lists(t))), n_trials=20)
+    for _ in range(20):
+        interrupted.sampler = make(name)
+        interrupted.optimize(lambda t: float(sum(lists(t))), n_trials=1)
+    assert [t.params for t in whole.trials] == [t.params for t in interrupted.trials]
 
 
 @pytest.mark.parametrize("name", OURS)
