@@ -29,14 +29,23 @@ def compare(old: Mapping[str, Form], new: Mapping[str, Form]) -> Comparison:
     changed, gained, regrown = [], [], False
     for key in dict.fromkeys([*old, *new]):
         if key not in old or key not in new:
-            changed.append(f"space.{key}, which {'is new' if key not in old else 'is gone'}")
+            changed.append(f"no space.{key}" if key not in old else f"space.{key}, which is gone")
             continue
         before, after = _choices(old[key]), _choices(new[key])
-        rest = [{k: v for k, v in form[key].items() if k != "choices"} for form in (old, new)]
+        others = dict.fromkeys([*old[key], *new[key]])
+        others.pop("choices", None)
+        differs = [
+            f"space.{key}.{name}={old[key].get(name)!r}, now {new[key].get(name)!r}"
+            for name in others
+            if old[key].get(name) != new[key].get(name)
+        ]
         lost = [choice for choice in before if choice not in after]
-        if rest[0] != rest[1] or lost or bool(before) != bool(after):
-            changed.append(f"space.{key}={dict(old[key])}, now {dict(new[key])}")
-        elif before != after:
+        if lost:
+            differs.append(f"the choices {lost} of space.{key}, which are gone")
+        elif bool(before) != bool(after):
+            differs.append(f"space.{key} in another form")
+        changed += differs
+        if not differs and before != after:
             regrown = True
             more = [choice for choice in after if choice not in before]
             gained += [f"space.{key} has gained {more}"] if more else []
