@@ -142,6 +142,8 @@ def test_equal_values_and_a_single_configuration_do_no_harm(name: str) -> None:
     alone.optimize(lambda t: float(t.suggest_categorical("a", [1])), n_trials=12)
     infinite = study(name)
     infinite.optimize(lambda t: float("inf") if sum(lists(t)) % 2 else 0.0, n_trials=15)
+    huge = study(name)
+    huge.optimize(lambda t: (-1) ** sum(lists(t)) * 1e300, n_trials=15)
 
 
 @pytest.mark.parametrize("name", OURS)
