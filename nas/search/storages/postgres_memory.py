@@ -25,8 +25,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.storages.known_trials import KnownTrials
-from nas.search.storages.patient import is_away
 from nas.search.storages.postgres_changes import Changes
+from nas.search.storages.postgres_outbox import Outbox
 from nas.search.storages.postgres_writes import OURS, Writes
 
 FOREIGN_SECONDS = 1.0
@@ -57,9 +57,8 @@ class PostgresMemory(BaseStorage):
         self._made: dict[int, FrozenTrial] = {}  # here, and not seen among the others yet
         self._stale: set[int] = set()
         self._study_of: dict[int, int] = {}
-        self._unsent: dict[int, dict[str, tuple[float, BaseDistribution]]] = {}
+        self._outbox = Outbox(self._writes, self._doubt)
         self._making: tuple[FrozenTrial, int] | None = None  # and the last id that was known
-        self._may_send: Callable[[], None] = _always
         self._lock = threading.RLock()
 
     def get_all_trials(
@@ -111,9 +110,7 @@ class PostgresMemory(BaseStorage):
         """Set a parameter, on the server with the next call."""
         with self._lock:
             self._check_compatible(trial_id, param_name, distribution)
-            if self._unsent.keys() - {trial_id}:
-                self.send()
-            self._unsent.setdefault(trial_id, {})[param_name] = param_value_internal, distribution
+            self._outbox.put(trial_id, param_name, param_value_internal, distribution)
             value = distribution.to_external_repr(param_value_internal)
             self._note(trial_id, "params", param_name, value)
             self._note(trial_id, "distributions", param_name, distribution)
@@ -165,39 +162,19 @@ class PostgresMemory(BaseStorage):
 
     @contextmanager
     def sending_if(self, may_send: Callable[[], None]) -> Iterator[None]:
-        """Send parameters within the block only if ``may_send`` raises nothing; after an error, none."""
-        self._may_send = may_send
-        try:
+        """Send parameters within the block only if ``may_send`` raises nothing; see `Outbox.sending_if`."""
+        with self._outbox.sending_if(may_send):
             yield
-        except BaseException:
-            with self._lock:
-                self._doubt(self._unsent)
-                self._unsent.clear()
-            raise
-        finally:
-            self._may_send = _always
 
     def send(self) -> None:
-        """Let the server have the parameters that were set last; a trial that has ended gets none."""
+        """Let the server have the parameters that were set last; see `Outbox.send`."""
         with self._lock:
-            if self._unsent:
-                self._may_send()
-            for trial_id, given in list(self._unsent.items()):
-                try:
-                    if not self._writes.parameters(trial_id, given):
-                        self._doubt([trial_id])
-                except Exception as error:
-                    if not is_away(error):  # what the server refuses, it will refuse again
-                        del self._unsent[trial_id]
-                        self._doubt([trial_id])
-                    raise
-                del self._unsent[trial_id]
+            self._outbox.send()
 
-    def _doubt(self, trials: Iterable[int]) -> None:
-        """Have trials read anew: nobody knows what the server holds of them."""
-        for trial_id in trials:
-            self._stale.add(trial_id)
-            self._made.pop(trial_id, None)
+    def _doubt(self, trial_id: int) -> None:
+        """Have a trial read anew: nobody knows what the server holds of it."""
+        self._stale.add(trial_id)
+        self._made.pop(trial_id, None)
 
     def _made_before(self, study_id: int, template: FrozenTrial) -> int | None:
         """Return the trial that a call made whose answer was lost, if it is tried again and was queued."""
@@ -280,7 +257,7 @@ class PostgresMemory(BaseStorage):
                 self.send()
                 yield
             except BaseException:
-                self._doubt([trial_id])
+                self._doubt(trial_id)
                 raise
 
     def _check_compatible(self, trial_id: int, name: str, distribution: BaseDistribution) -> None:
@@ -357,10 +334,6 @@ class PostgresMemory(BaseStorage):
     def get_all_studies(self) -> list[Any]:
         """Return all studies."""
         return self._inner.get_all_studies()
-
-
-def _always() -> None:
-    """Let everything be sent."""
 
 
 def _as_read(value: Any) -> Any:

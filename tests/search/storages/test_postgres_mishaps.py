@@ -26,8 +26,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 class Two:
     """One study that two supervisors have opened, and Optuna alone."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self.storages = [Postgres(url, lease_seconds=1.0), Postgres(url, lease_seconds=1.0)]
+    def __init__(self, url: str, folder: Path, lease_seconds: float = 30.0) -> None:
+        self.storages = [Postgres(url, lease_seconds=lease_seconds) for _ in range(2)]
         name = f"study-{uuid.uuid4().hex[:8]}"
         self.first, self.second = (
             optuna.create_study(study_name=name, storage=s.open(folder), load_if_exists=True)
@@ -75,15 +75,15 @@ def ours(study: optuna.Study) -> optuna.Trial:
 
 
 def test_who_was_stopped_in_a_turn_changes_nothing_of_a_trial_that_was_taken_over(
-    two: Two, tmp_path: Path
+    server: Any, tmp_path: Path
 ) -> None:
-    taken: dict[str, float] = {}
+    two, taken = Two(server.url, tmp_path, lease_seconds=3.0), dict[str, float]()
 
     def stopped() -> None:
         trial = two.leases[0].ask(two.first, {}, {})
         trial.suggest_float("x", 0, 1)
         trial.suggest_float("only here", 0, 1)
-        time.sleep(2.5)  # as by SIGSTOP: the server ends the turn
+        time.sleep(6)  # as by SIGSTOP: the server ends the turn
         with two.leases[1].turn():
             [free] = [t for t in two.second.get_trials() if two.leases[1].is_free(t)]
             over = optuna.Trial(two.second, free._trial_id)
@@ -96,6 +96,7 @@ def test_who_was_stopped_in_a_turn_changes_nothing_of_a_trial_that_was_taken_ove
     assert two.first.trials[0].params == taken
     with two.leases[0].turn():
         assert two.leases[0].ask(two.first, {}, {}).number == 1
+    two.close()
 
 
 def test_what_a_parameter_is_it_stays(two: Two) -> None:
