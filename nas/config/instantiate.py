@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+import traceback
+from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError
@@ -34,8 +38,29 @@ def instantiate_node(key: str, node: Any) -> Any:
 def _told(key: str, error: Exception) -> str:
     """Return Hydra's words in one line: where, which class, and what it said."""
     words, _, place = str(error).partition("\nfull_key: ")
+    where = ".".join(part for part in (key, place) if part)
+    if located := re.match(r"Error locating target '([^']+)'", words):
+        return f"{where}._target_={located[1]!r} cannot be imported: {_import_failure(error)}"
     first, *more = (line.rstrip(":") for line in words.splitlines())
-    return f"{'.'.join(part for part in (key, place) if part)}: {': '.join([first, *more[:1]])}"
+    return f"{where}: {': '.join([first, *more[:1]])}"
+
+
+def _import_failure(error: Exception) -> str:
+    """Say what an import raised, which Hydra wraps twice, and where."""
+    wrapper = error.__cause__ or error
+    cause = wrapper.__cause__ or wrapper
+    words = next(iter(str(cause).splitlines()), "")
+    what = words if isinstance(cause, ImportError | SyntaxError) else f"{type(cause).__name__}: {words}"
+    return what + _raised_at(cause)
+
+
+def _raised_at(error: BaseException) -> str:
+    """Return the file and line that raised an error, those of the machinery between left out."""
+    import hydra
+
+    machinery = (str(Path(hydra.__file__).parent), str(Path(importlib.__file__).parent), "<")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(machinery)]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 
 def _placed(mistake: InputError, key: str, told: str) -> InputError:

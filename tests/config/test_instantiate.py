@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from pathlib import Path
 
 import pytest
 from torch import nn
@@ -30,11 +30,40 @@ def test_a_mistake_in_the_pool_names_its_block() -> None:
         assert all(m.startswith(named) and "ratio" in m for m in caught.value.mistakes)
 
 
-@pytest.mark.parametrize("more", [{"out_features": "x"}, {"_target_": "nas_no_such_module.Thing"}], ids=str)
-def test_any_other_error_is_told_in_one_line_with_its_place(more: dict[str, Any]) -> None:
+def test_any_other_error_is_told_in_one_line_with_its_place() -> None:
     with pytest.raises(InputError) as caught:
-        instantiate_node("encoder", {"mask": {**LINEAR, **more}})
+        instantiate_node("encoder", {"mask": {**LINEAR, "out_features": "x"}})
     [mistake] = caught.value.mistakes
-    assert mistake.startswith("encoder.mask: Error ")
-    assert ({**LINEAR, **more})["_target_"].rpartition(".")[2] in mistake
+    assert mistake.startswith("encoder.mask: Error in call to target 'torch.nn.modules.linear.Linear': ")
     assert "\n" not in mistake
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("import nas_no_such_module", "No module named 'nas_no_such_module'"),
+        ("from nas.errors import Nothing", "cannot import name 'Nothing' from 'nas.errors'"),
+        ("0 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_told_with_what_it_lacks(
+    source: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / f"lacking_{len(source)}.py"
+    file.write_text(f'"""A block."""\n{source}\n\nclass Mine: ...\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError) as caught:
+        instantiate_node("encoder", {"mask": {"_target_": f"{file.stem}.Mine"}})
+    [mistake] = caught.value.mistakes
+    assert mistake.startswith(f"encoder.mask._target_='{file.stem}.Mine' cannot be imported: {why}")
+    assert mistake.endswith(f"({file}, line 2)")
+    assert "\n" not in mistake
+
+
+def test_a_module_that_is_absent_is_told() -> None:
+    with pytest.raises(InputError) as caught:
+        instantiate_node("encoder", {"mask": {"_target_": "nas_no_such_module.Thing"}})
+    assert caught.value.mistakes == (
+        "encoder.mask._target_='nas_no_such_module.Thing' cannot be imported: "
+        "No module named 'nas_no_such_module'",
+    )
