@@ -10,6 +10,7 @@ import ast
 import functools
 import importlib.util
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 
@@ -96,6 +97,12 @@ def is_class(module: str, name: str) -> bool:
 def has_source(module: str) -> bool:
     """Return whether the module's source can be found."""
     return _tree(module) is not None
+
+
+def source_mistake(module: str) -> str | None:
+    """Return the file, line and fault of a module whose source is not Python, else None."""
+    parsed = _parsed(module)
+    return parsed if isinstance(parsed, str) else None
 
 
 def class_paths(module: str) -> list[str]:
@@ -191,10 +198,21 @@ def _imported_from(tree: ast.Module, name: str) -> tuple[str, str] | None:
     return None
 
 
-@functools.cache
 def _tree(module: str) -> ast.Module | None:
+    parsed = _parsed(module)
+    return parsed if isinstance(parsed, ast.Module) else None
+
+
+@functools.cache
+def _parsed(module: str) -> ast.Module | str | None:
+    """Return the module's source, what is wrong in it, or None if there is none."""
     path = _source(module)
-    return ast.parse(path.read_text(encoding="utf-8")) if path else None
+    try:
+        return ast.parse(path.read_bytes(), str(path)) if path else None
+    except SyntaxError as error:
+        return f"{path}, line {error.lineno or 1}: {error.msg}"
+    except ValueError as error:  # null bytes, in older Pythons
+        return f"{path}: {error}"
 
 
 def _source(module: str) -> Path | None:
@@ -204,8 +222,20 @@ def _source(module: str) -> Path | None:
         return next((c for c in candidates if c.is_file()), None)
     if module.partition(".")[0] == "torch":
         return None
+    spec = _spec(module)
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Return where a module is; unlike `importlib.util.find_spec` it imports no package on the way."""
+    package, *inner = module.split(".")
     try:
-        spec = importlib.util.find_spec(module)
+        spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    for name in inner:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        # by its last name: folders without an __init__.py would ask for the package by the whole one
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    return spec

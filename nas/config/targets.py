@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 
-from nas.config.signatures import class_paths, has_source, signature_of
+from nas.config.signatures import class_paths, has_source, signature_of, source_mistake
 from nas.errors import nearest
 
 TRUSTED = ("nas.", "torch.nn.")
@@ -29,6 +29,8 @@ def target_mistake(key: str, target: object, trusted: Iterable[str]) -> str | No
         return _torch_mistake(key, target)
     if signature_of(target) is None or not _is_class(target):
         module = target.rpartition(".")[0]
+        if wrong := source_mistake(module):
+            return f"{key}={target!r} cannot be read: {wrong}"
         if not has_source(module):
             return f"{key}={target!r}: there is no module {module} (is its folder on PYTHONPATH?)"
         return (

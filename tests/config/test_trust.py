@@ -126,6 +126,39 @@ def test_a_users_class_is_checked_without_importing_it(package: str) -> None:
     assert f"{package}.scale" not in sys.modules
 
 
+def test_a_package_is_not_imported_to_find_what_lies_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    inner = tmp_path / "users_loud_package" / "without_init" / "deep"
+    inner.mkdir(parents=True)
+    (tmp_path / "users_loud_package" / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    (inner / "scale.py").write_text("class Scale:\n    def __init__(self, factor: int) -> None: ...\n")
+    target = "users_loud_package.without_init.deep.scale.Scale"
+    with pytest.raises(InputError, match=r"mine\.facto is not a key here"):
+        compose("train", [f"+encoder.blocks.mine={{_target_: {target}, _partial_: true, facto: 1}}",
+                          "trusted_targets=[users_loud_package.]"])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        (b"class Scale:\n    x = = 1\n", "line 2: invalid syntax"),
+        (b"x = '\xe9'\n", "line 1: (unicode error)"),
+    ],
+)
+def test_a_module_that_is_not_python_is_told_with_file_and_line(
+    source: bytes, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / f"users_torn_{len(source)}.py"
+    file.write_bytes(source)
+    with pytest.raises(InputError) as caught:
+        compose("train", [f"{KEY}={file.stem}.Scale", f"trusted_targets=[{file.stem}.]"])
+    [told] = caught.value.mistakes
+    assert told.startswith(f"{KEY}='{file.stem}.Scale' cannot be read: {file}, {what}")
+
+
 def test_a_file_cannot_trust_itself(package: str, tmp_path: Path) -> None:
     path = tmp_path / "exp.yaml"
     path.write_text(
