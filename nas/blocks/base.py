@@ -93,11 +93,19 @@ class Block(Configured, nn.Module):
     @property
     def label(self) -> str:
         """The short name in an architecture's string, such as ``mha`` or ``geglu``."""
-        raise NotImplementedError
+        raise NotImplementedError(self._lacks("label"))
 
     def flops_per_token(self, seq_length: int) -> float:
         """Return the forward pass's floating-point operations per token (2 per multiply-add)."""
-        raise NotImplementedError
+        raise NotImplementedError(self._lacks("flops_per_token"))
+
+    @classmethod
+    def undefined(cls) -> list[str]:
+        """Return what the class has yet to define before its encoder can be described and trained."""
+        return [n for n in ("forward", "label", "flops_per_token") if getattr(cls, n) is getattr(Block, n)]
+
+    def _lacks(self, name: str) -> str:
+        return f"{type(self).__name__} defines no {name}"
 
 
 class Framing(TypedDict, total=False):
@@ -179,11 +187,22 @@ class ResidualBlock(Block):
 
     def mix(self, data: Tensor, attention_mask: Tensor | None, *state: Any) -> Any:
         """Map [B, T, D] to [B, T, D]; a recursive block takes the state and returns (data, state)."""
-        raise NotImplementedError
+        raise NotImplementedError(self._lacks("mix"))
 
     def mix_flops(self, seq_length: int) -> float:
         """Return the floating-point operations of `mix` per token."""
-        raise NotImplementedError
+        raise NotImplementedError(self._lacks("mix_flops"))
+
+    @classmethod
+    def undefined(cls) -> list[str]:
+        """Return what the class has yet to define: what it does not define itself may call `mix`."""
+        callers = {"mix": ("forward", "branch"), "mix_flops": ("flops_per_token",)}
+        lacking = [
+            name
+            for name, others in callers.items()
+            if all(getattr(cls, n) is getattr(ResidualBlock, n) for n in (name, *others))
+        ]
+        return super().undefined() + lacking
 
     def last_weights(self) -> list[Tensor]:
         """Return the weights that make what `mix` returns 0 when they are: by default those of ``output``."""

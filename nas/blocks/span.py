@@ -141,7 +141,7 @@ class SpanBlock(SpanHolder):
 
     def run(self, data: Tensor, attention_mask: Tensor | None, states: States) -> tuple[Tensor, States]:
         """Map [B, T, D] and all states to both anew."""
-        raise NotImplementedError
+        raise NotImplementedError(self._lacks("run"))
 
     def forward(
         self, data: Tensor, attention_mask: Tensor | None = None, states: States | None = None

@@ -20,7 +20,7 @@ def build_encoder(config: dict[str, Any], task: Task) -> EncoderScaffold:
     Its weights depend on ``config["seed"]`` alone.
 
     Raises:
-        InputError: sizes that do not fit each other or the task.
+        InputError: sizes that do not fit each other or the task, or a block lacks a method.
     """
     from nas.seeding import seed_torch
 
@@ -30,7 +30,23 @@ def build_encoder(config: dict[str, Any], task: Task) -> EncoderScaffold:
     node["blocks"] = in_use(node)
     seed_torch(config["seed"], "encoder")
     encoder: EncoderScaffold = instantiate_node("encoder", node)
+    _check_defined(encoder)
     return encoder
+
+
+def _check_defined(encoder: EncoderScaffold) -> None:
+    """Refuse blocks that could be trained but not described: told before the data is prepared."""
+    from nas.blocks.base import Block
+
+    kinds = dict.fromkeys(type(module) for module in encoder.modules() if isinstance(module, Block))
+    lacking = {kind: kind.undefined() for kind in kinds}
+    mistakes = [f"{_path(k)} must define {', '.join(names)}" for k, names in lacking.items() if names]
+    if mistakes:
+        raise InputError(*(f"encoder: the block class {mistake}" for mistake in mistakes))
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def make_parts(config: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from nas.blocks.base import Block
 from nas.costs.measure import Handed, Layer, Measured, measure, measure_embedding
 from nas.costs.parts import Parts, Place, last_layers, parts_of
 from nas.costs.read import parts_of_config
-from nas.errors import check_positive
+from nas.errors import InputError, check_positive
 from nas.scaffold import EncoderScaffold
 
 if TYPE_CHECKING:
@@ -151,7 +151,10 @@ def _layer_flops(layer: Layer, counted: float, before: Handed, seq_length: int) 
         return counted
     if layer.slot.recursive and block.config.get("has_state", True) is None and before.states:
         return counted
-    return block.flops_per_token(seq_length)
+    try:
+        return block.flops_per_token(seq_length)
+    except NotImplementedError as error:
+        raise InputError(str(error)) from error
 
 
 def _embedding_flops(embedding: nn.Module, seq_length: int, counted: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from nas.blocks.base import ResidualBlock
+from nas.blocks.base import Block, ResidualBlock
 from nas.blocks.feedforward.mlp import MLP
 from nas.blocks.none import NoBlock
 from nas.blocks.norms import RMSNorm
@@ -117,6 +117,25 @@ def test_rotation_is_a_rotation_by_the_distance() -> None:
 
 def test_a_subclass_says_its_own_name_and_cost() -> None:
     block = ResidualBlock(4)
-    for say in (lambda: block.label, lambda: block.flops_per_token(1), lambda: block(DATA[..., :4])):
-        with pytest.raises(NotImplementedError):
+    for name, say in {
+        "label": lambda: block.label,
+        "mix_flops": lambda: block.flops_per_token(1),
+        "mix": lambda: block(DATA[..., :4]),
+    }.items():
+        with pytest.raises(NotImplementedError, match=f"^ResidualBlock defines no {name}$"):
             say()
+
+
+def test_a_class_tells_what_it_has_yet_to_define() -> None:
+    class Whole(ResidualBlock):
+        label = "whole"  # type: ignore[assignment]
+
+        def branch(self, data: Any, attention_mask: Any = None, *state: Any) -> Any:
+            return data
+
+        def flops_per_token(self, seq_length: int) -> float:
+            return 0.0
+
+    assert Block.undefined() == ["forward", "label", "flops_per_token"]
+    assert ResidualBlock.undefined() == ["label", "mix", "mix_flops"]
+    assert Whole.undefined() == MLP.undefined() == NoBlock.undefined() == []

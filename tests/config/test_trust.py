@@ -90,7 +90,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "        self.factor = factor\n"
         "        self.linear = nn.Linear(hidden_size, hidden_size)\n\n"
         "    def mix(self, data, attention_mask):\n"
-        "        return self.linear(data) * self.factor\n"
+        "        return self.linear(data) * self.factor\n\n"
+        "    def mix_flops(self, seq_length):\n"
+        "        return 2.0 * self.linear.weight.numel()\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     for module in (name, f"{name}.scale"):
@@ -113,6 +115,17 @@ def test_a_users_package_is_allowed_on_the_command_line(package: str) -> None:
     run = build([*overrides(package), f"trusted_targets=[{package}.]"])
     assert type(next(iter(run.encoder.hidden_layers))).__name__ == "Scale"
     assert run.overrides[-1] == f"trusted_targets=[{package}.]"
+
+
+def test_a_users_block_that_lacks_a_method_is_told_before_anything_is_prepared(
+    package: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "site" / package / "scale.py"
+    file.write_text(file.read_text().replace("def mix", "def mixed").replace("label = ", "name = "))
+    with pytest.raises(InputError) as caught:
+        build([*overrides(package), f"trusted_targets=[{package}.]"])
+    [told] = caught.value.mistakes
+    assert told == f"encoder: the block class {package}.scale.Scale must define label, mix, mix_flops"
 
 
 def test_a_users_class_is_checked_without_importing_it(package: str) -> None:

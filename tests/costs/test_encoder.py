@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.blocks.attention.mha import MultiHeadAttention
+from nas.blocks.base import Block
 from nas.blocks.feedforward.mlp import MLP
 from nas.blocks.none import NoBlock
 from nas.blocks.recursive.reuse import ReuseAttention
@@ -105,6 +106,15 @@ def test_modules_from_elsewhere_are_counted_without_touching_random_numbers() ->
         encoder = scaffold(partial(Foreign, ask=True))
     with pytest.raises(InputError, match="Foreign can not be counted"):
         cost(encoder, 1, 8)
+
+
+def test_a_block_that_tells_no_cost_is_named() -> None:
+    class Silent(Block):
+        def forward(self, data: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+            return data
+
+    with pytest.raises(InputError, match=r"^Silent defines no flops_per_token$"):
+        cost(scaffold(Silent), 1, 8)
 
 
 def test_attention_from_elsewhere_is_counted() -> None:
