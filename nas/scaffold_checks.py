@@ -57,6 +57,9 @@ def build_part(name: str, cls: Any, cfg: Mapping[str, Any] | None) -> nn.Module:
         built = cls(**dict(cfg or {}))
     except InputError as error:
         raise InputError(*(f"{name}_cls={name_of(cls)}: {m}" for m in error.mistakes)) from None
+    except Exception as error:  # a fault in the class: its place is all that can be added
+        error.add_note(f"{name}_cls={name_of(cls)}")
+        raise
     if not isinstance(built, nn.Module):
         raise InputError(f"{name}_cls={name_of(cls)} built a {type(built).__name__}: expected a module")
     return built

@@ -88,6 +88,9 @@ class SlotPlan:
                 for mistake in error.mistakes:
                     refused.setdefault(mistake, []).append(f"{self.where(index)}={name_of(module)}")
                 continue
+            except Exception as error:  # a fault in the class: its place is all that can be added
+                error.add_note(f"{self.where(index)}={name_of(module)}")
+                raise
             wrong += self._module_mistakes(index, module, width)
             built.append(module)
         if refused or wrong:

@@ -42,16 +42,24 @@ def _told(key: str, error: Exception) -> str:
     if located := re.match(r"Error locating target '([^']+)'", words):
         return f"{where}._target_={located[1]!r} cannot be imported: {_import_failure(error)}"
     first, *more = (line.rstrip(":") for line in words.splitlines())
-    return f"{where}: {': '.join([first, *more[:1]])}"
+    cause = error.__cause__
+    if cause is None:
+        return f"{where}: {': '.join([first, *more[:1]])}"
+    noted = getattr(cause, "__notes__", ())  # which part of it was built
+    return f"{where}: {noted[-1] if noted else first}: {_failure(cause)}"
 
 
 def _import_failure(error: Exception) -> str:
-    """Say what an import raised, which Hydra wraps twice, and where."""
+    """Say what an import raised: Hydra wraps it twice."""
     wrapper = error.__cause__ or error
-    cause = wrapper.__cause__ or wrapper
-    words = next(iter(str(cause).splitlines()), "")
-    what = words if isinstance(cause, ImportError | SyntaxError) else f"{type(cause).__name__}: {words}"
-    return what + _raised_at(cause)
+    return _failure(wrapper.__cause__ or wrapper)
+
+
+def _failure(error: BaseException) -> str:
+    """Return an error in one line, with its place."""
+    words = next(iter(str(error).splitlines()), "")
+    tells = isinstance(error, ImportError | SyntaxError)  # by its words alone
+    return (words if tells else f"{type(error).__name__}: {words}") + _raised_at(error)
 
 
 def _raised_at(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
+from nas.config.compose import compose
 from nas.config.instantiate import instantiate_node
 from nas.errors import InputError
 
@@ -36,6 +37,24 @@ def test_any_other_error_is_told_in_one_line_with_its_place() -> None:
     [mistake] = caught.value.mistakes
     assert mistake.startswith("encoder.mask: Error in call to target 'torch.nn.modules.linear.Linear': ")
     assert "\n" not in mistake
+
+
+@pytest.mark.parametrize("part", ["hidden_cls[1]", "mask_cls"])
+def test_a_fault_in_a_constructor_names_the_part_its_class_and_the_line(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / f"faulty_{part[:4]}.py"
+    file.write_text(
+        "class Faulty(__import__('torch').nn.Module):\n    def __init__(self): raise KeyError('x')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    faulty = {"_target_": f"{file.stem}.Faulty", "_partial_": True}
+    node = compose("train", ["encoder.hidden_size=16", "encoder.hidden_cls=[none,none]"]).values()["encoder"]
+    node["embedding"] |= {"vocab_size": 8, "max_seq_length": 8}
+    node.update({"mask": faulty} if part == "mask_cls" else {"hidden_cls": ["none", faulty]})
+    with pytest.raises(InputError) as caught:
+        instantiate_node("encoder", node)
+    assert caught.value.mistakes == (f"encoder: {part}=Faulty: KeyError: 'x' ({file}, line 2)",)
 
 
 @pytest.mark.parametrize(
