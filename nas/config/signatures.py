@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -42,10 +43,12 @@ def signature_of(target: str) -> Signature | None:
     """Return the constructor signature of ``package.module.Class``, or of a function there.
 
     A constructor that passes ``**kwargs`` on has its base class's parameters too. None means that
-    the module's file holds no such class or function.
+    the module's file neither defines nor imports such a class or function.
     """
-    module, _, name = target.rpartition(".")
-    definition = _definition(module, name)
+    found = _locate(*_parted(target))
+    if found is None:
+        return None
+    module, definition = found[0], _definition(*found)
     if isinstance(definition, ast.FunctionDef):
         return _from_function(definition, module, skip_self=False)
     if isinstance(definition, ast.ClassDef):
@@ -84,7 +87,7 @@ def resolve_alias(module: str, name: str) -> Annotation | None:
             isinstance(t, ast.Name) and t.id == name for t in node.targets
         ):
             return Annotation(node.value, module)
-    origin = _imported_from(tree, name)
+    origin = _imported_from(module, name)
     return resolve_alias(*origin) if origin else None
 
 
@@ -94,15 +97,21 @@ def is_class(module: str, name: str) -> bool:
     return found is not None and isinstance(_definition(*found), ast.ClassDef)
 
 
+def defined_at(target: str) -> str | None:
+    """Return the path of the class that ``target`` names where its source defines it, else None."""
+    found = _locate(*_parted(target))
+    return ".".join(found) if found and isinstance(_definition(*found), ast.ClassDef) else None
+
+
 def has_source(module: str) -> bool:
     """Return whether the module's source can be found."""
     return _tree(module) is not None
 
 
-def source_mistake(module: str) -> str | None:
-    """Return the file, line and fault of a module whose source is not Python, else None."""
-    parsed = _parsed(module)
-    return parsed if isinstance(parsed, str) else None
+def source_mistake(target: str) -> str | None:
+    """Return the file, line and fault of the first module on the way to a class that is not Python."""
+    parsed = (_parsed(module) for module, _ in _trail(*_parted(target)))
+    return next((found for found in parsed if isinstance(found, str)), None)
 
 
 def class_paths(module: str) -> list[str]:
@@ -183,19 +192,44 @@ def _definition(module: str, name: str) -> ast.stmt | None:
 
 
 def _locate(module: str, name: str) -> tuple[str, str] | None:
-    if _definition(module, name) is not None:
-        return module, name
+    """Return where a name is defined, in this module or one that it is imported from."""
+    return next((place for place in _trail(module, name) if _definition(*place) is not None), None)
+
+
+def _trail(module: str, name: str) -> Iterator[tuple[str, str]]:
+    """Yield a module and name, and what it stands for from import to import."""
+    place: tuple[str, str] | None = (module, name)
+    seen: set[tuple[str, str]] = set()  # modules may import from each other
+    while place is not None and place not in seen:
+        yield place
+        seen.add(place)
+        place = _imported_from(*place)
+
+
+def _parted(target: str) -> tuple[str, str]:
+    module, _, name = target.rpartition(".")
+    return module, name
+
+
+def _imported_from(module: str, name: str) -> tuple[str, str] | None:
     tree = _tree(module)
-    return _imported_from(tree, name) if tree else None
-
-
-def _imported_from(tree: ast.Module, name: str) -> tuple[str, str] | None:
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    return node.module, alias.name
+                if (alias.asname or alias.name) == name and (origin := _origin(node, module)):
+                    return origin, alias.name
     return None
+
+
+def _origin(node: ast.ImportFrom, module: str) -> str | None:
+    """Return the module that an import in ``module`` names, dots before it counted from there."""
+    if not node.level:
+        return node.module
+    path = _source(module)
+    above = node.level - (path is not None and path.name == "__init__.py")
+    parents = module.split(".")
+    kept = parents[: len(parents) - above]
+    return ".".join([*kept, *([node.module] if node.module else [])]) if kept else None
 
 
 def _tree(module: str) -> ast.Module | None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 
-from nas.config.signatures import class_paths, has_source, signature_of, source_mistake
+from nas.config.signatures import class_paths, defined_at, has_source, source_mistake
 from nas.errors import nearest
 
 TRUSTED = ("nas.", "torch.nn.")
+FUNCTION = "nas.pool.encoder_from_pool"
+"""The one target that is no class."""
 
 
 def target_mistake(key: str, target: object, trusted: Iterable[str]) -> str | None:
     """Return why ``target`` may not be built, or None.
 
     A prefix alone would not do: ``nas.files.os.system`` has one. So a target of ours must be a class
-    that its module's own source defines, and one of PyTorch's a public class of ``torch.nn``.
+    that its module's own source defines, or imports from a module of a trusted prefix which does; and
+    one of PyTorch's a public class of ``torch.nn``.
     """
     prefixes = (*TRUSTED, *trusted)
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
@@ -27,10 +30,10 @@ def target_mistake(key: str, target: object, trusted: Iterable[str]) -> str | No
         )
     if target.startswith("torch."):
         return _torch_mistake(key, target)
-    if signature_of(target) is None or not _is_class(target):
-        module = target.rpartition(".")[0]
-        if wrong := source_mistake(module):
+    if target != FUNCTION and not (defined_at(target) or "").startswith(prefixes):
+        if wrong := source_mistake(target):
             return f"{key}={target!r} cannot be read: {wrong}"
+        module = target.rpartition(".")[0]
         if not has_source(module):
             return f"{key}={target!r}: there is no module {module} (is its folder on PYTHONPATH?)"
         return (
@@ -49,8 +52,3 @@ def _torch_mistake(key: str, target: str) -> str | None:
             return None
         return f"{key}={target!r} is not a module class of torch.nn{nearest(name, dir(nn))}"
     return f"{key}={target!r} is not a public class of torch.nn such as torch.nn.Linear"
-
-
-def _is_class(target: str) -> bool:
-    name = target.rpartition(".")[2]
-    return name == "encoder_from_pool" or name[:1].isupper()

@@ -37,6 +37,7 @@ def test_other_packages_are_not_trusted(target: str) -> None:
         ("nas.files.write_text", "names no class that its module defines"),
         ("nas.files.Path", "names no class that its module defines"),
         ("nas.cli.app.run_command", "names no class that its module defines"),
+        ("nas.blocks.base.nn", "names no class that its module defines"),
         ("nas.pool.encoder_from_poo", "names no class that its module defines"),
         ("nas.blocks.attention.mha.MultiHeadAttentio", "did you mean 'nas.blocks.attention.mha.MultiHead"),
         ("torch.nn.modules.module.torch.load", "is not a public class of torch.nn such as torch.nn.Linear"),
@@ -137,6 +138,56 @@ def test_a_users_class_is_checked_without_importing_it(package: str) -> None:
     with pytest.raises(InputError, match=r"there is no module users_own_blocks\.nope"):
         compose("train", [f"{KEY}={package}.nope.Scale", trusted])
     assert f"{package}.scale" not in sys.modules
+
+
+def package_of(files: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Write a package of the user's, trusted by its name."""
+    name = f"users_{folder.name}"
+    for file, text in files.items():
+        (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name / file).write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+    return name
+
+
+REEXPORTING = {
+    "__init__.py": "from pathlib import Path\nfrom .inner import Scale as Again, Torn, plain, small, Small\n"
+    "from .inner.deep import Circle\nfrom os import system\n",
+    "inner/__init__.py": "from .deep import Scale\nfrom ..torn import Torn\n"
+    "from ..flat import small, plain, Small\n",
+    "inner/deep.py": "from .. import Circle\n"
+    "class Scale:\n    def __init__(self, factor: int) -> None: ...\n",
+    "flat.py": "class small:\n    def __init__(self, factor: int) -> None: ...\n"
+    "def plain(factor: int): ...\ndef Small(factor: int): ...\n",
+    "torn.py": "class Torn(:\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Again", None),
+        ("inner.Scale", None),
+        ("small", None),
+        ("flat.small", None),
+        ("Path", "names no class"),
+        ("system", "names no class"),
+        ("Circle", "names no class"),
+        ("plain", "names no class"),
+        ("flat.Small", "names no class"),
+        ("flat.smal", "did you mean '{}.flat.small'?"),
+        ("Torn", "torn.py, line 1: invalid syntax"),
+    ],
+)
+def test_a_class_may_be_named_where_a_trusted_module_imports_it(
+    name: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = package_of(REEXPORTING, tmp_path, monkeypatch)
+    node = f"{{_target_: {package}.{name}, _partial_: true, facto: 1}}"
+    with pytest.raises(InputError) as caught:
+        compose("train", [f"+encoder.blocks.mine={node}", f"trusted_targets=[{package}.]"])
+    [mistake] = caught.value.mistakes
+    assert (told or "mine.facto is not a key here; did you mean").format(package) in mistake
 
 
 def test_a_package_is_not_imported_to_find_what_lies_in_it(
