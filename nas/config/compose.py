@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -167,10 +168,17 @@ def hydra_loaded() -> Iterator[None]:
         yield
 
 
-def group_options() -> dict[str, list[str]]:
-    """Return every group and the names in it; needs `hydra_loaded`."""
+def group_options(folders: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Return every group and the names in it, those of further search paths too; needs `hydra_loaded`."""
     # The loader's own methods copy the whole repository at each call: 9 ms, fifty times.
-    repository: Any = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]
+    loader = GlobalHydra.instance().config_loader()
+    repository: Any = loader.repository  # type: ignore[attr-defined]
+    if folders:
+        paths = copy.deepcopy(loader.get_search_path())
+        for folder in folders:
+            paths.append("user", folder)
+        repository = copy.deepcopy(repository)
+        repository.initialize_sources(paths)
 
     def below(parent: str) -> Iterator[str]:
         for name in repository.get_group_options(parent, ObjectType.GROUP):
@@ -282,13 +290,21 @@ def _all_mistakes(kind: Kind, given: _Given, first: Exception) -> list[str]:
             return _hydra_of(kind, tuple(overrides))
         return hydra_compose(kind, overrides, return_hydra_config=True)
 
-    found, rest = diagnose.separate(given.for_hydra, group_options(), attempt, parse)
+    groups = group_options(_folders(given.for_hydra))
+    found, rest = diagnose.separate(given.for_hydra, groups, attempt, parse)
     if rest is not None:
         found.extend(check.mistakes_in(_composed(rest, kind, given).plain, _ROOTS[kind], given.trusted))
     found = found or [diagnose.first_line(first)]
     for name, called in given.names.items():
         found = [mistake.replace(name, called) for mistake in found]
     return found
+
+
+def _folders(overrides: Sequence[str]) -> list[str]:
+    """Return the further search paths that overrides name, as far as Hydra can read such."""
+    values = [p.value() for p in map(parse, overrides) if _key(p) == "hydra.searchpath" and _is_value(p)]
+    named = [str(folder) for value in values if isinstance(value, list) for folder in value]
+    return [f for f in named if "://" not in f or f.startswith(("file://", "pkg://"))]
 
 
 def _key(p: Override) -> str:

@@ -87,3 +87,30 @@ def test_a_file_whose_registered_name_has_digits_alone(tmp_path: Path) -> None:
     file.parent.mkdir()
     file.write_text("seed: 97\n")
     assert compose("train", [f"experiment={file}"]).plain["seed"] == 97
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [
+        ("+block@encoder.blocks.x=gated_min", "gated_mine"),
+        ("+block@encoder.blocks.x=mine/gatd", "mine/gated"),
+        ("task=recal_mine", "recall_mine"),
+        ("+own=fine_choic", "fine_choice"),
+    ],
+)
+def test_choices_of_further_folders_are_offered(override: str, nearest: str, tmp_path: Path) -> None:
+    for name in ("block/gated_mine", "block/mine/gated", "task/recall_mine", "own/fine_choice"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.yaml").write_text("a: 1\n")
+    with pytest.raises(InputError) as caught:
+        compose("train", [override, f"hydra.searchpath=['file://{tmp_path}']"])
+    [told] = caught.value.mistakes
+    assert told.endswith(f"did you mean '{nearest}'?")
+
+
+def test_search_paths_that_cannot_be_read_hide_no_other_mistake() -> None:
+    with pytest.raises(InputError) as caught:
+        compose("train", ["task=mqr", "hydra.searchpath=[ftp://there]"])
+    first, second = caught.value.mistakes
+    assert "ftp" in first
+    assert second.endswith("did you mean 'mqar'?")
