@@ -190,6 +190,12 @@ def group_options(folders: Sequence[str] = ()) -> dict[str, list[str]]:
     return {group: repository.get_group_options(group, ObjectType.CONFIG) for group in below("")}
 
 
+def choices_of(composed: Composed, group: str) -> list[str]:
+    """Return the names in a group, those of the folders that a configuration was composed with too."""
+    with hydra_loaded():
+        return group_options(_folders(composed.overrides)).get(group, [])
+
+
 def for_hydra(overrides: Sequence[str]) -> list[str]:
     """Return the overrides as Hydra's own command line takes them."""
     with hydra_loaded():

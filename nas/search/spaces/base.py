@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nas.config import links
-from nas.config.compose import Composed, with_values
+from nas.config.compose import Composed, choices_of, with_values
 from nas.errors import InputError
 from nas.search.spaces.expressions import Lookup
 from nas.search.spaces.literals import nested_literal
@@ -54,7 +54,7 @@ class Base:
         Raises:
             InputError: a chosen name does not exist.
         """
-        chosen = {k: v for k, v in changes.items() if self._is_choice(k)}
+        chosen = {k: v for k, v in changes.items() if self.is_choice(k)}
         composed = self.composed
         if chosen:
             composed = self._with_choices(tuple(f"{k}={nested_literal(v)}" for k, v in chosen.items()))
@@ -65,7 +65,18 @@ class Base:
                 return with_values(self.composed, "train", texts).plain, composed.choices
         return plain, composed.choices
 
-    def _is_choice(self, key: str) -> bool:
+    def names_for(self, key: str) -> list[str]:
+        """Return the choices of a group, or the blocks that a list may name; nothing of other keys."""
+        if key in self.composed.choices:
+            return choices_of(self.composed, key)
+        try:
+            pool = links.value_at(self.composed.plain, f"{key.rpartition('.')[0]}.blocks")
+        except KeyError:
+            return []
+        return [*pool] if isinstance(pool, dict) else []
+
+    def is_choice(self, key: str) -> bool:
+        """Return whether a key chooses what a group has."""
         return "@" in key or "/" in key or key in self.composed.choices
 
     def _compose(self, overrides: tuple[str, ...]) -> Composed:

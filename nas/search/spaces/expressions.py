@@ -51,10 +51,10 @@ class Expression:
             example = "'attn' in encoder.hidden_cls"
             raise InputError(f"{place}={text!r} must be a condition, such as {example}")
         try:
-            self._body = ast.parse(text.strip(), mode="eval").body
+            self.body = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise InputError(f"{place}={text!r} cannot be read: it may hold {_ALLOWED}") from None
-        self.keys: frozenset[str] = frozenset(self._keys_below(self._body))
+        self.keys: frozenset[str] = frozenset(self._keys_below(self.body))
 
     def __str__(self) -> str:
         return str(self.text)
@@ -66,7 +66,7 @@ class Expression:
             InputError: the values do not fit it, or it is no condition but a value.
         """
         try:
-            result = self._value(self._body, value_of)
+            result = self._value(self.body, value_of)
         except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
             raise self._mistake(str(error)) from None
         if not isinstance(result, bool):
@@ -78,7 +78,7 @@ class Expression:
 
     def _keys_below(self, node: ast.expr) -> list[str]:
         """Return the keys that are named, and refuse every node that is not allowed."""
-        key = _key(node)
+        key = key_of(node)
         if key is not None:
             return [] if key in _CONSTANTS else [key]
         return [key for child in self._children(node) for key in self._keys_below(child)]
@@ -106,7 +106,7 @@ class Expression:
         raise self._mistake(f"{ast.unparse(node)!r} is not allowed here; allowed are {_ALLOWED}")
 
     def _value(self, node: ast.expr, value_of: Lookup) -> Any:
-        key = _key(node)
+        key = key_of(node)
         if key is not None:
             return _CONSTANTS[key] if key in _CONSTANTS else value_of(key)
         match node:
@@ -151,12 +151,12 @@ class Expression:
         return True
 
 
-def _key(node: ast.expr) -> str | None:
+def key_of(node: ast.expr) -> str | None:
     """Return the dotted key that names and attributes spell, or None for anything else."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
-        before = _key(node.value)
+        before = key_of(node.value)
         return None if before is None else f"{before}.{node.attr}"
     return None
 

@@ -11,6 +11,7 @@ import optuna
 from nas.errors import InputError, nearest
 from nas.search.spaces import sizes
 from nas.search.spaces.base import Base
+from nas.search.spaces.compared import misspelt
 from nas.search.spaces.conditions import Condition, Holds, Values, When, both
 from nas.search.spaces.expressions import Expression, Lookup
 from nas.search.spaces.literals import Scalar, nested_literal, plain
@@ -52,6 +53,7 @@ class Space:
             with _collected(mistakes):
                 self.forbid.append(Expression(text, f"forbid.{index}"))
         mistakes.extend(self._unknown_in_conditions(found))
+        mistakes.extend(misspelt((*self._when.values(), *self.forbid), found, self._conditional(found), base))
         mistakes.extend(_chosen_twice(found))
         if mistakes:
             raise InputError(*mistakes)
@@ -168,6 +170,11 @@ class Space:
             if block is not None:
                 return Holds(slots, block)
         return None
+
+    def _conditional(self, found: Mapping[str, Entry]) -> list[str]:
+        """Return the keys that are asked for only where a condition is met."""
+        lists = [entry for entry in found.values() if isinstance(entry, Slots)]
+        return [k for k in found if k in self._when or any(block_of(k, slots) for slots in lists)]
 
     def _unknown_in_conditions(self, found: Mapping[str, Entry]) -> list[str]:
         if self._base is None:
