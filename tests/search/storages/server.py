@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -11,6 +13,8 @@ import time
 from pathlib import Path
 
 USER = "postgres"
+PORTS = range(20_000, 32_000)
+"""Below those that systems give to clients."""
 OTHERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # where Debian keeps them
 
 
@@ -26,9 +30,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.data = folder / "data"
         self.log = folder / "log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = _free_port()
         if os.getuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(folder, USER)
         self._run("initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8")
@@ -63,3 +65,12 @@ class Server:
             [*who, path, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False, cwd="/"
         )
         assert done.returncode == 0, (name, done.stderr.decode(), self.log.exists() and self.log.read_text())
+
+
+def _free_port() -> int:
+    """Return a port that no client is given: one that looks for a dead server could take the server's own."""
+    for port in random.SystemRandom().sample(PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port of {PORTS} is free")
