@@ -166,7 +166,7 @@ def test_a_move_that_was_killed_is_made_again(tmp_path: Path) -> None:
 )
 def test_a_space_that_lost_or_changed_something_is_refused(tmp_path: Path, space: Any) -> None:
     train(study := opened(tmp_path / "s"), study.ask())
-    with pytest.raises(Exception, match=r"study='s' was made with space\.") as caught:
+    with pytest.raises(Exception, match=r"study='s' was made with .*space\.") as caught:
         opened(tmp_path / "s", space=space)
     assert len(str(caught.value).splitlines()) == 1
 
