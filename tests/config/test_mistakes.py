@@ -158,7 +158,7 @@ def test_one_mistake_names_what_to_do(override: str, parts: list[str]) -> None:
             "did you mean 'minimize'?"),
         ("rungs.reduction_factor=x", "rungs.reduction_factor='x' must be an integer"),
         ("workers=all", "workers='all' must be an integer or null"),
-        ("rungs={zzzzzzzzzzzzz: 1}", "rungs.zzzzzzzzzzzzz is not a key; to add it: +rungs={zzzzzzzzzzzzz: 1}"),
+        ("rungs={zzzzzzzzz: 1}", "rungs.zzzzzzzzz is not a key; to add it: +rungs={zzzzzzzzz: 1}"),
         ("space.optimizer.lr=[0.1]", "space.optimizer.lr: what a sweep says of optimizer.lr is replaced "
             "whole: +space.optimizer.lr=..."),
         ("space={optimizer.lr: [0.1]}", "space: what a sweep says of optimizer.lr is replaced whole: "
