@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial
 
 from nas.search.rungs.reports import is_paused
+from nas.search.storages.observed import Observed
 
 
 class Changes:
@@ -23,6 +24,8 @@ class Changes:
 
     def __init__(self) -> None:
         self.seen = 0
+        self._log: list[int] | None = None
+        self._read = 0
         self.going: dict[int, FrozenTrial] = {}
         self.paused: dict[int, FrozenTrial] = {}
 
@@ -32,13 +35,15 @@ class Changes:
         Args:
             trials: all of the study, by number.
         """
-        changed = [
-            trials[number]
-            for known in (self.going, self.paused)
-            for number, trial in known.items()
-            if trials[number] is not trial
-        ]
-        changed += trials[self.seen :]
+        changed = self._noted(trials)
+        if changed is None:
+            changed = [
+                trials[number]
+                for known in (self.going, self.paused)
+                for number, trial in known.items()
+                if trials[number] is not trial
+            ]
+            changed += trials[self.seen :]
         self.seen = len(trials)
         for trial in changed:
             self.going.pop(trial.number, None)
@@ -46,3 +51,12 @@ class Changes:
             if not trial.state.is_finished():
                 (self.paused if is_paused(trial) else self.going)[trial.number] = trial
         return changed
+
+    def _noted(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial] | None:
+        """Return what the storage has noted since the last call; None if it does not, or not since then."""
+        if not isinstance(trials, Observed):
+            self._log = None
+            return None
+        same, since = trials.log is self._log, self._read
+        self._log, self._read = trials.log, trials.end
+        return [trials[number] for number in dict.fromkeys(trials.log[since : trials.end])] if same else None

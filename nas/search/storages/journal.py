@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import InputError
 from nas.search.storages.base import Storage
+from nas.search.storages.observed import Observed
 
 
 class Journal(Storage):
@@ -55,6 +56,7 @@ class _Remembering(optuna.storages.JournalStorage):
         super().__init__(writer)
         self._writer = writer
         self._known: dict[int, list[FrozenTrial]] = {}
+        self._logs: dict[int, list[int]] = {}
         self._places: dict[int, tuple[int, int]] = {}
         self._remembering = threading.Lock()
 
@@ -62,21 +64,24 @@ class _Remembering(optuna.storages.JournalStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """Return the trials of a study: those that nobody has changed are the same objects again."""
-        if deepcopy or states is not None:
+        if deepcopy:
             return super().get_all_trials(study_id, deepcopy, states)
+        if states is not None:
+            return [t for t in self.get_all_trials(study_id, deepcopy=False) if t.state in states]
         with self._remembering:
             self._read_changed()
             if study_id not in self._known:
-                self._known[study_id] = []
+                self._known[study_id], self._logs[study_id] = [], []
                 self._add(study_id, super().get_all_trials(study_id, deepcopy=False))
             self._add(study_id, self._new(study_id))
-            return self._known[study_id].copy()
+            return Observed(self._known[study_id], self._logs[study_id])
 
     def _read_changed(self) -> None:
         changed, self._writer.changed = self._writer.changed, set()
         for identity in changed & self._places.keys():
             study_id, number = self._places[identity]
             self._known[study_id][number] = self.get_trial(identity)
+            self._logs[study_id].append(number)
 
     def _new(self, study_id: int) -> Iterator[FrozenTrial]:
         for number in itertools.count(len(self._known[study_id])):
@@ -90,6 +95,7 @@ class _Remembering(optuna.storages.JournalStorage):
         for trial in trials:
             self._places[trial._trial_id] = study_id, trial.number
             self._known[study_id].append(trial)
+            self._logs[study_id].append(trial.number)
 
 
 class _SoleWriter(JournalFileBackend):

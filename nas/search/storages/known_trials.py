@@ -15,6 +15,7 @@ class KnownTrials(dict[int, FrozenTrial]):
         last: the greatest id.
         looked: when others' changes were last asked for, in seconds of a clock.
         distributions: of each parameter, the first that was met.
+        log: the numbers of trials that were put, in that order.
     """
 
     loaded = False
@@ -25,9 +26,11 @@ class KnownTrials(dict[int, FrozenTrial]):
         super().__init__()
         self.last = -1
         self.distributions: dict[str, BaseDistribution] = {}
+        self.log: list[int] = []
 
     def put(self, trial: FrozenTrial) -> None:
         """Add a trial, or another object for it."""
         self[trial._trial_id] = trial
+        self.log.append(trial.number)
         self.last = max(self.last, trial._trial_id)
         self.distributions |= {k: v for k, v in trial.distributions.items() if k not in self.distributions}
