@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import InputError
 from nas.search.storages.base import Storage
-from nas.search.storages.observed import Observed
+from nas.search.storages.known_trials import KnownTrials
 
 
 class Journal(Storage):
@@ -55,9 +55,8 @@ class _Remembering(optuna.storages.JournalStorage):
     def __init__(self, writer: _SoleWriter) -> None:
         super().__init__(writer)
         self._writer = writer
-        self._known: dict[int, list[FrozenTrial]] = {}
-        self._logs: dict[int, list[int]] = {}
-        self._places: dict[int, tuple[int, int]] = {}
+        self._known: dict[int, KnownTrials] = {}
+        self._study_of: dict[int, int] = {}
         self._remembering = threading.Lock()
 
     def get_all_trials(
@@ -66,22 +65,19 @@ class _Remembering(optuna.storages.JournalStorage):
         """Return the trials of a study: those that nobody has changed are the same objects again."""
         if deepcopy:
             return super().get_all_trials(study_id, deepcopy, states)
-        if states is not None:
-            return [t for t in self.get_all_trials(study_id, deepcopy=False) if t.state in states]
         with self._remembering:
             self._read_changed()
             if study_id not in self._known:
-                self._known[study_id], self._logs[study_id] = [], []
+                self._known[study_id] = KnownTrials()
                 self._add(study_id, super().get_all_trials(study_id, deepcopy=False))
             self._add(study_id, self._new(study_id))
-            return Observed(self._known[study_id], self._logs[study_id])
+            known = self._known[study_id]
+            return known.all() if states is None else known.of(states)
 
     def _read_changed(self) -> None:
         changed, self._writer.changed = self._writer.changed, set()
-        for identity in changed & self._places.keys():
-            study_id, number = self._places[identity]
-            self._known[study_id][number] = self.get_trial(identity)
-            self._logs[study_id].append(number)
+        for identity in sorted(changed & self._study_of.keys()):
+            self._known[self._study_of[identity]].put(self.get_trial(identity))
 
     def _new(self, study_id: int) -> Iterator[FrozenTrial]:
         for number in itertools.count(len(self._known[study_id])):
@@ -93,9 +89,8 @@ class _Remembering(optuna.storages.JournalStorage):
 
     def _add(self, study_id: int, trials: Iterable[FrozenTrial]) -> None:
         for trial in trials:
-            self._places[trial._trial_id] = study_id, trial.number
-            self._known[study_id].append(trial)
-            self._logs[study_id].append(trial.number)
+            self._study_of[trial._trial_id] = study_id
+            self._known[study_id].put(trial)
 
 
 class _SoleWriter(JournalFileBackend):

@@ -1,11 +1,14 @@
-"""What a memory of a server's trials holds of one study."""
+"""The trials of one study as a storage remembers them: each is another object once it has changed."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.search.storages.observed import Observed
 
 
 class KnownTrials(dict[int, FrozenTrial]):
@@ -15,7 +18,6 @@ class KnownTrials(dict[int, FrozenTrial]):
         last: the greatest id.
         looked: when others' changes were last asked for, in seconds of a clock.
         distributions: of each parameter, the first that was met.
-        log: the numbers of trials that were put, in that order.
     """
 
     loaded = False
@@ -26,11 +28,30 @@ class KnownTrials(dict[int, FrozenTrial]):
         super().__init__()
         self.last = -1
         self.distributions: dict[str, BaseDistribution] = {}
-        self.log: list[int] = []
+        self._waiting: dict[int, FrozenTrial] = {}
+        self._observed = Observed((), [])
 
     def put(self, trial: FrozenTrial) -> None:
         """Add a trial, or another object for it."""
-        self[trial._trial_id] = trial
-        self.log.append(trial.number)
-        self.last = max(self.last, trial._trial_id)
+        identity = trial._trial_id
+        self[identity] = trial
+        self.last = max(self.last, identity)
         self.distributions |= {k: v for k, v in trial.distributions.items() if k not in self.distributions}
+        self._waiting.pop(identity, None)
+        if trial.state is TrialState.WAITING:
+            self._waiting[identity] = trial
+        self._observed.log.append(trial.number)
+
+    def all(self) -> Observed:
+        """Return all trials by number: the same list as long as none has changed, to be left as it is."""
+        log = self._observed.log
+        if self._observed.end != len(log):
+            self._observed = Observed(self.values(), log)
+        return self._observed
+
+    def of(self, states: Container[TrialState]) -> list[FrozenTrial]:
+        """Return those in one of some states, by number."""
+        waits = TrialState.WAITING in states
+        if waits and not any(state in states for state in TrialState if state is not TrialState.WAITING):
+            return [self._waiting[identity] for identity in sorted(self._waiting)]
+        return [trial for trial in self.values() if trial.state in states]

@@ -25,7 +25,6 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.storages.known_trials import KnownTrials
-from nas.search.storages.observed import Observed
 from nas.search.storages.postgres_changes import Changes
 from nas.search.storages.postgres_outbox import Outbox
 from nas.search.storages.postgres_writes import OURS, Writes
@@ -69,10 +68,7 @@ class PostgresMemory(BaseStorage):
         with self._lock:
             trials = self._studies.setdefault(study_id, KnownTrials())
             self._look(study_id, trials)
-            if states is None:
-                found: list[FrozenTrial] = Observed(trials.values(), trials.log)
-            else:
-                found = [trial for trial in trials.values() if trial.state in states]
+            found = trials.all() if states is None else trials.of(states)
         return copy.deepcopy(list(found)) if deepcopy else found
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
