@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import psycopg
 import pytest
 import sqlalchemy
 from optuna.trial import TrialState, create_trial
@@ -46,6 +45,8 @@ class Two:
 
     def lose_answer(self, statement: str) -> None:
         """Let the first storage's next statement of a kind be carried out, and its answer be lost."""
+        import psycopg  # of the extra `postgres`: a plain clone collects this file too
+
         engine = self.first._storage.inner._rdb.engine  # type: ignore[attr-defined]
 
         def lose(connection: Any, cursor: Any, text: str, values: Any, context: Any, many: bool) -> None:
