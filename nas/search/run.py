@@ -209,13 +209,16 @@ class _Files:
         self._due = began + SHARE * (time.monotonic() - began)
         every = self.study.rows()
         rows = [row for row in every if row["state"] == "COMPLETE" and "inherited" not in row]
-        best = next((row for row in rows if self.study.values_of(row["number"]) is not None), None)
+        best = next(filter(self._is_ours, rows), None)
         if best is not None and best["number"] != self.best:
             self.best = best["number"]
             self._write_experiment(plan.folder / "best.yaml", best)
         if plan.question.several:
-            front = [row for row in rows if row["front"]]
-            self._write_front([row for row in front if self.study.values_of(row["number"]) is not None])
+            self._write_front([row for row in rows if row["front"] and self._is_ours(row)])
+
+    def _is_ours(self, row: dict[str, Any]) -> bool:
+        """Return whether a worker trained a trial; whose value a user has told cannot be trained again."""
+        return self.study.values_of(row["number"]) is not None
 
     def _write_front(self, rows: list[dict[str, Any]]) -> None:
         folder = self.plan.folder / "front"

@@ -20,14 +20,13 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.storages.known_trials import KnownTrials
 from nas.search.storages.postgres_changes import Changes
 from nas.search.storages.postgres_outbox import Outbox
 from nas.search.storages.postgres_writes import OURS, Writes
+from nas.search.storages.whole_studies import WholeStudies
 
 FOREIGN_SECONDS = 1.0
 """Who drives a study with Optuna alone announces nothing: it is looked for so often."""
@@ -37,7 +36,7 @@ LOOK_SECONDS = 0.05
 """What others have changed may be known so late, but for the moments in which it decides: see `look_anew`."""
 
 
-class PostgresMemory(BaseStorage):
+class PostgresMemory(WholeStudies):
     """Remembers the trials of studies: those that nobody has changed are the same objects again.
 
     All that is written goes to the server at once, and is announced there to the memories of other
@@ -51,7 +50,8 @@ class PostgresMemory(BaseStorage):
 
     def __init__(self, rdb: optuna.storages.RDBStorage) -> None:
         self._writer = writer = uuid.uuid4().hex
-        self._rdb, self._inner = rdb, optuna.storages.get_storage(rdb)
+        super().__init__(optuna.storages.get_storage(rdb))
+        self._rdb = rdb
         self._changes, self._writes = Changes(rdb.engine, writer), Writes(rdb.engine, writer)
         self._studies: dict[int, KnownTrials] = {}
         self._made: dict[int, FrozenTrial] = {}  # here, and not seen among the others yet
@@ -142,17 +142,11 @@ class PostgresMemory(BaseStorage):
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set an attribute of the user's."""
-        with self._writing(trial_id):
-            if not self._writes.attribute(trial_id, "user", key, value):
-                self._rdb.set_trial_user_attr(trial_id, key, value)  # which says why not
-            self._note(trial_id, "user_attrs", key, _as_read(value))
+        self._set_attribute("user", trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set an attribute of Optuna's."""
-        with self._writing(trial_id):
-            if not self._writes.attribute(trial_id, "system", key, value):
-                self._rdb.set_trial_system_attr(trial_id, key, value)  # which says why not
-            self._note(trial_id, "system_attrs", key, _as_read(value))
+        self._set_attribute("system", trial_id, key, value)
 
     def took(self, trial_id: int) -> bool:
         """Return whether it was this process that let a waiting trial run: an answer may be lost."""
@@ -260,6 +254,12 @@ class PostgresMemory(BaseStorage):
                 self._doubt(trial_id)
                 raise
 
+    def _set_attribute(self, kind: str, trial_id: int, key: str, value: Any) -> None:
+        with self._writing(trial_id):
+            if not self._writes.attribute(trial_id, kind, key, value):
+                getattr(self._rdb, f"set_trial_{kind}_attr")(trial_id, key, value)  # which says why not
+            self._note(trial_id, f"{kind}_attrs", key, _as_read(value))
+
     def _check_compatible(self, trial_id: int, name: str, distribution: BaseDistribution) -> None:
         """Refuse what Optuna refuses: another kind of parameter under a name, and a trial that has ended."""
         known, trials = self._known(trial_id), self._studies.get(self._study_of.get(trial_id, -1))
@@ -292,48 +292,10 @@ class PostgresMemory(BaseStorage):
         trials = self._studies.get(self._study_of.get(trial_id, -1))
         return self._made.get(trial_id) or (None if trials is None else trials.get(trial_id))
 
-    # What follows is about whole studies, and rare.
-
-    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """Make a study."""
-        return self._inner.create_new_study(directions, study_name)
-
     def delete_study(self, study_id: int) -> None:
         """Remove a study with its trials."""
         self._studies.pop(study_id, None)
-        self._inner.delete_study(study_id)
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Set an attribute of the user's."""
-        self._inner.set_study_user_attr(study_id, key, value)
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Set an attribute of Optuna's."""
-        self._inner.set_study_system_attr(study_id, key, value)
-
-    def get_study_id_from_name(self, study_name: str) -> int:
-        """Return a study's id."""
-        return self._inner.get_study_id_from_name(study_name)
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        """Return a study's name."""
-        return self._inner.get_study_name_from_id(study_id)
-
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        """Return a direction for each objective."""
-        return self._inner.get_study_directions(study_id)
-
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """Return the user's attributes."""
-        return self._inner.get_study_user_attrs(study_id)
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """Return Optuna's attributes."""
-        return self._inner.get_study_system_attrs(study_id)
-
-    def get_all_studies(self) -> list[Any]:
-        """Return all studies."""
-        return self._inner.get_all_studies()
+        super().delete_study(study_id)
 
 
 def _as_read(value: Any) -> Any:
