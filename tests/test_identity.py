@@ -21,7 +21,7 @@ from torch import Tensor
 from nas.architecture import architecture_hash, canonical
 from nas.blocks.base import Block
 from nas.blocks.losses import collect_losses
-from nas.config.compose import hydra_loaded
+from nas.config.groups import hydra_loaded
 from nas.config.parts import build_encoder
 from nas.errors import InputError
 from nas.scaffold import EncoderScaffold

@@ -9,7 +9,8 @@ from typing import Any
 
 from nas.bench.base import Shape
 from nas.blocks.base import Block
-from nas.config.compose import Composed, compose, group_options, hydra_loaded, with_values
+from nas.config.compose import Composed, compose, with_values
+from nas.config.groups import group_options, hydra_loaded
 from nas.config.instantiate import instantiate_node
 from nas.config.parts import build_encoder
 from nas.errors import InputError, not_allowed

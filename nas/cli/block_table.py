@@ -88,7 +88,7 @@ def _encoder_with_everything() -> dict[str, Any]:
     from hydra import compose
     from omegaconf import OmegaConf
 
-    from nas.config.compose import hydra_loaded
+    from nas.config.groups import hydra_loaded
 
     names = sorted(_names())
     added = [f"+block@encoder.blocks.block{i}={name}" for i, name in enumerate(names)]

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import functools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from hydra import compose as hydra_compose
-from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from nas.config import check, diagnose, links
-from nas.config.overrides import assigned, listed, parse, readable
+from nas.config.groups import group_options, hydra_loaded
+from nas.config.overrides import assigned, is_value, listed, parse, readable
 from nas.config.root import SEARCH_ONLY
-from nas.config.sources import BY_PATH, register_file, register_sweeps
+from nas.config.sources import BY_PATH, register_file
 from nas.errors import InputError, let_interrupt_pass
 
 Kind = Literal["train", "search", "report", "bench"]
@@ -101,7 +98,7 @@ def _with_known_choices(kind: Kind, given: _Given) -> Composed | None:
     values: list[Override] = []
     for text in given.for_hydra:
         p = parse(text)
-        if _is_value(p) and not _is_choice(p):
+        if is_value(p) and not _is_choice(p):
             values.append(p)
         else:
             choices.append(text)
@@ -147,53 +144,12 @@ def with_values(base: Composed, kind: Kind, overrides: Sequence[str]) -> Compose
     """
     plain = links.copied(base.plain)
     for p in map(parse, overrides):
-        if not (_is_value(p) and links.set_plain(plain, _key(p), p.value())):
+        if not (is_value(p) and links.set_plain(plain, _key(p), p.value())):
             return compose(kind, [*base.overrides, *overrides])
     mistakes = check.mistakes_in(plain, _ROOTS[kind], base.trusted)
     if mistakes:
         raise InputError(*mistakes)
     return Composed(plain, base.choices, (*base.overrides, *overrides), base.trusted)
-
-
-def _is_value(p: Override) -> bool:
-    """Return whether ``p`` gives a value, and not a choice, a new key or several runs."""
-    return not (p.is_add() or p.is_delete() or p.is_sweep_override() or "@" in str(p.input_line))
-
-
-@contextmanager
-def hydra_loaded() -> Iterator[None]:
-    """Point Hydra at ``conf/`` and ``sweeps/``; whatever was loaded before is restored."""
-    register_sweeps()
-    with initialize_config_module("nas.conf", version_base="1.3"):
-        yield
-
-
-def group_options(folders: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Return every group and the names in it, those of further search paths too; needs `hydra_loaded`."""
-    # The loader's own methods copy the whole repository at each call: 9 ms, fifty times.
-    loader = GlobalHydra.instance().config_loader()
-    repository: Any = loader.repository  # type: ignore[attr-defined]
-    if folders:
-        paths = copy.deepcopy(loader.get_search_path())
-        for folder in folders:
-            paths.append("user", folder)
-        repository = copy.deepcopy(repository)
-        repository.initialize_sources(paths)
-
-    def below(parent: str) -> Iterator[str]:
-        for name in repository.get_group_options(parent, ObjectType.GROUP):
-            group = f"{parent}/{name}" if parent else name
-            if group != "hydra":
-                yield group
-                yield from below(group)
-
-    return {group: repository.get_group_options(group, ObjectType.CONFIG) for group in below("")}
-
-
-def choices_of(composed: Composed, group: str) -> list[str]:
-    """Return the names in a group, those of the folders that a configuration was composed with too."""
-    with hydra_loaded():
-        return group_options(_folders(composed.overrides)).get(group, [])
 
 
 def for_hydra(overrides: Sequence[str]) -> list[str]:
@@ -296,7 +252,7 @@ def _all_mistakes(kind: Kind, given: _Given, first: Exception) -> list[str]:
             return _hydra_of(kind, tuple(overrides))
         return hydra_compose(kind, overrides, return_hydra_config=True)
 
-    groups = group_options(_folders(given.for_hydra))
+    groups = group_options(given.for_hydra)
     found, rest = diagnose.separate(given.for_hydra, groups, attempt, parse)
     if rest is not None:
         found.extend(check.mistakes_in(_composed(rest, kind, given).plain, _ROOTS[kind], given.trusted))
@@ -304,13 +260,6 @@ def _all_mistakes(kind: Kind, given: _Given, first: Exception) -> list[str]:
     for name, called in given.names.items():
         found = [mistake.replace(name, called) for mistake in found]
     return found
-
-
-def _folders(overrides: Sequence[str]) -> list[str]:
-    """Return the further search paths that overrides name, as far as Hydra can read such."""
-    values = [p.value() for p in map(parse, overrides) if _key(p) == "hydra.searchpath" and _is_value(p)]
-    named = [str(folder) for value in values if isinstance(value, list) for folder in value]
-    return [f for f in named if "://" not in f or f.startswith(("file://", "pkg://"))]
 
 
 def _key(p: Override) -> str:

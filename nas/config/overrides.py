@@ -105,3 +105,8 @@ def split_grid(overrides: Sequence[str]) -> list[list[str]]:
     parsed = [parse(override) for override in readable(overrides)]
     [jobs] = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     return [list(job) for job in jobs]
+
+
+def is_value(p: Override) -> bool:
+    """Return whether ``p`` gives a value, and not a choice, a new key or several runs."""
+    return not (p.is_add() or p.is_delete() or p.is_sweep_override() or "@" in str(p.input_line))

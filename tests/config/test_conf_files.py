@@ -9,7 +9,8 @@ import pytest
 from hydra import compose as hydra_compose
 from omegaconf import OmegaConf
 
-from nas.config.compose import Kind, compose, group_options, hydra_loaded
+from nas.config.compose import Kind, compose
+from nas.config.groups import group_options, hydra_loaded
 from nas.config.signatures import Annotation, signature_of
 from nas.config.types import allowed, fits
 

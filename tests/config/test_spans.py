@@ -12,7 +12,8 @@ from hydra import compose as hydra_compose
 from omegaconf import OmegaConf
 
 from nas.config.build import Run, build
-from nas.config.compose import compose, hydra_loaded, with_values
+from nas.config.compose import compose, with_values
+from nas.config.groups import hydra_loaded
 from nas.config.parts import build_encoder
 from nas.errors import InputError
 

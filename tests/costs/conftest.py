@@ -13,7 +13,7 @@ import pytest
 from hydra import compose
 from omegaconf import OmegaConf
 
-from nas.config.compose import hydra_loaded
+from nas.config.groups import hydra_loaded
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "block"
 YAMLS = sorted(str(p.relative_to(CONF).with_suffix("")) for p in CONF.rglob("*.yaml"))

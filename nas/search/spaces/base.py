@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nas.config import links
-from nas.config.compose import Composed, choices_of, with_values
+from nas.config.compose import Composed, with_values
+from nas.config.groups import choices_of
 from nas.errors import InputError
 from nas.search.spaces.expressions import Lookup
 from nas.search.spaces.literals import nested_literal
@@ -68,7 +69,7 @@ class Base:
     def names_for(self, key: str) -> list[str]:
         """Return the choices of a group, or the blocks that a list may name; nothing of other keys."""
         if key in self.composed.choices:
-            return choices_of(self.composed, key)
+            return choices_of(self.composed.overrides, key)
         try:
             pool = links.value_at(self.composed.plain, f"{key.rpartition('.')[0]}.blocks")
         except KeyError:
