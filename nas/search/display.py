@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nas.progress import console, duration, quantity, say
@@ -53,10 +54,17 @@ class Display:
         """Show what is being trained."""
         self._running = running
 
-    def ended(self, row: dict[str, Any], rows: Rows) -> None:
-        """A trial has ended, or is paused."""
-        self._here.add(row["number"])
+    def ended(self, numbers: Sequence[int], rows: Rows) -> None:
+        """Trials have ended, or are paused; one that was screened out has no row."""
+        wanted = set(numbers)
+        ended = {row["number"]: row for row in rows if row["number"] in wanted}
         self._show(rows)
+        for number in dict.fromkeys(numbers):
+            if number in ended:
+                self._here.add(number)
+                self._tell(ended[number])
+
+    def _tell(self, row: dict[str, Any]) -> None:
         value = ", ".join(values_in_words(row)) or "-"
         reason = f"  ({row['reason']})" if row["reason"] else ""
         words = [

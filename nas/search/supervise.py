@@ -192,11 +192,8 @@ class Supervisor:
 
     def _tell(self) -> None:
         """Show the trials that ended since, and have them saved."""
-        rows = self.study.rows() if self._ended else []
-        by_number = {row["number"]: row for row in rows}
-        for number in dict.fromkeys(self._ended):
-            if number in by_number:  # one that was screened out has no row
-                self.display.ended(by_number[number], rows)
+        if self._ended:
+            self.display.ended(self._ended, self.study.rows())
         self._unsaved = self._unsaved or bool(self._ended)
         self._ended.clear()
         if self._unsaved:

@@ -16,7 +16,7 @@ from nas.errors import InputError
 from nas.files import read_json
 from nas.search.proxies.agreement import in_words
 from nas.search.proxies.measured import scores_of
-from nas.search.samplers.history import Reader
+from nas.search.samplers.reader import Reader
 from nas.search.screen import MEASURED, PASSED, SCREENED, Screen, read_screen
 
 NUMBERS = itertools.count()

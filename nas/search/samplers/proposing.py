@@ -10,7 +10,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from nas.search.samplers.encoding import Array, Encoding
-from nas.search.samplers.history import History, Reader, key
+from nas.search.samplers.history import History
+from nas.search.samplers.reader import Reader
 from nas.search.samplers.streams import Streams
 from nas.search.samplers.structure import Structure
 from nas.search.samplers.turn import Turn
@@ -56,7 +57,7 @@ class ProposingSampler(optuna.samplers.BaseSampler):
         checked = 0
         for candidate in self._candidates(encoding, candidates):
             row = encoding.filled(candidate, self._rng)
-            if key(row) in history.asked or (encoding.structure is None and history.repeats(row)):
+            if history.holds(row) or (encoding.structure is None and history.repeats(row)):
                 continue
             if encoding.allowed(row):
                 return row

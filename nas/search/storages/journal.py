@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Container, Generator, Iterable, Iterator
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,9 @@ class _Remembering(optuna.storages.JournalStorage):
         self._study_of: dict[int, int] = {}
         self._remembering = threading.Lock()
 
-    def get_all_trials(
+    def get_all_trials(  # type: ignore[override]  # what does the work of a list, and copies less
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
-    ) -> list[FrozenTrial]:
+    ) -> Sequence[FrozenTrial]:
         """Return the trials of a study: those that nobody has changed are the same objects again."""
         if deepcopy:
             return super().get_all_trials(study_id, deepcopy, states)

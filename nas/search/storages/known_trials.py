@@ -29,7 +29,8 @@ class KnownTrials(dict[int, FrozenTrial]):
         self.last = -1
         self.distributions: dict[str, BaseDistribution] = {}
         self._waiting: dict[int, FrozenTrial] = {}
-        self._observed = Observed((), [])
+        self._observed = Observed()
+        self._changed: dict[int, FrozenTrial] = {}
 
     def put(self, trial: FrozenTrial) -> None:
         """Add a trial, or another object for it."""
@@ -40,13 +41,14 @@ class KnownTrials(dict[int, FrozenTrial]):
         self._waiting.pop(identity, None)
         if trial.state is TrialState.WAITING:
             self._waiting[identity] = trial
+        self._changed[trial.number] = trial
         self._observed.log.append(trial.number)
 
     def all(self) -> Observed:
-        """Return all trials by number: the same list as long as none has changed, to be left as it is."""
-        log = self._observed.log
-        if self._observed.end != len(log):
-            self._observed = Observed(self.values(), log)
+        """Return all trials by number: the same object as long as none has changed."""
+        if self._changed:
+            self._observed = self._observed.after([self._changed[n] for n in sorted(self._changed)])
+            self._changed.clear()
         return self._observed
 
     def of(self, states: Container[TrialState]) -> list[FrozenTrial]:

@@ -61,9 +61,9 @@ class PostgresMemory(WholeStudies):
         self._making: tuple[FrozenTrial, int] | None = None  # and the last id that was known
         self._lock = threading.RLock()
 
-    def get_all_trials(
+    def get_all_trials(  # type: ignore[override]  # what does the work of a list, and copies less
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
-    ) -> list[FrozenTrial]:
+    ) -> Sequence[FrozenTrial]:
         """Return the trials of a study, by number."""
         with self._lock:
             trials = self._studies.setdefault(study_id, KnownTrials())

@@ -9,7 +9,7 @@ import pytest
 from nas.files import read_json
 from nas.search.objectives import Objective
 from nas.search.rungs import reports
-from nas.search.samplers.history import Reader
+from nas.search.samplers.reader import Reader
 
 SIZE = Objective("cost/parameters", "minimize")
 LOSS, ACCURACY = Objective("val/loss", "minimize"), Objective("val/accuracy", "maximize")

@@ -1,0 +1,47 @@
+"""The rows and objectives of trials, each at its trial's number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nas.search.samplers.encoding import Array
+
+_FIRST = 64
+
+
+class Ledger:
+    """Grows as trials come, so that one more of ten thousand costs no more than the first.
+
+    Args:
+        width: N, the parameters of a row.
+        objectives: M, of a trial.
+    """
+
+    def __init__(self, width: int, objectives: int) -> None:
+        self._there = np.zeros(_FIRST, bool)
+        self._rows, self._broken = np.zeros((_FIRST, width)), np.zeros(_FIRST)
+        self._values = np.zeros((_FIRST, objectives))
+
+    def put(self, number: int, row: Array, values: Sequence[float], broken: float) -> None:
+        """Note a trial: its row [N], its objectives [M], and by how much it breaks constraints."""
+        while number >= len(self._there):
+            self._there, self._broken = _doubled(self._there), _doubled(self._broken)
+            self._rows, self._values = _doubled(self._rows), _doubled(self._values)
+        self._there[number], self._rows[number], self._broken[number] = True, row, broken
+        self._values[number] = values
+
+    def drop(self, number: int) -> None:
+        """Forget a trial, if it is known."""
+        self._there[number : number + 1] = False
+
+    def all(self) -> tuple[Array, Array, Array]:
+        """Return rows [n, N], objectives [n, M] and how far constraints are broken [n], by number."""
+        there = np.flatnonzero(self._there)
+        return self._rows[there], self._values[there], self._broken[there]
+
+
+def _doubled(values: Any) -> Any:
+    return np.concatenate([values, np.zeros_like(values)])

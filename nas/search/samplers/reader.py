@@ -1,0 +1,138 @@
+"""Reads a study again and again, and looks only at what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.search.changes import Changes
+from nas.search.rungs.reports import last_reported
+from nas.search.samplers.encoding import Array, Encoding
+from nas.search.samplers.history import History, filled, key
+from nas.search.samplers.ledger import Ledger
+from nas.search.samplers.presence import Presence
+from nas.search.samplers.structure import Structure
+from nas.search.screen import SCREENED
+
+_TELLING = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class Reader:
+    """What a sampler knows of a study: how its configurations are encoded, and their history.
+
+    Args:
+        structure: what is known of the space before any trial.
+    """
+
+    def __init__(self, structure: Structure | None = None) -> None:
+        self._structure = structure
+        self._study = ""
+        self._begin(1)
+
+    def propose(self, number: int, row: Array) -> None:
+        """Note the row [N] proposed for a trial: it runs, even before its parameters are stored."""
+        self._proposed[number] = row
+
+    def encoding(self, study: optuna.Study, without: int) -> Encoding:
+        """Return how configurations are encoded; trial ``without`` is left out."""
+        if study.study_name != self._study:  # one sampler, another study
+            self._study = study.study_name
+            self._begin(len(study.directions))
+        self._update(study, without)
+        return self._encoding
+
+    def read(self, study: optuna.Study, without: int) -> tuple[Encoding, History]:
+        """Return how configurations are encoded, and what is known; trial ``without`` is left out."""
+        self.encoding(study, without)
+        running = [t for t in self._changes.going.values() if t.state is TrialState.RUNNING]
+        known = (t for t in running if t.number != without and (t.params or t.number in self._proposed))
+        pending = self._stacked(map(self._running_row, known))
+        rows, objectives, broken = self._ledger.all()
+        return self._encoding, History(
+            rows, filled(objectives, broken, study.directions), pending, self._asked
+        )
+
+    def _stacked(self, rows: Iterable[Array]) -> Array:
+        found = [*rows]
+        return np.array(found).reshape(len(found), len(self._encoding.names))
+
+    def _begin(self, objectives: int) -> None:
+        told = self._structure.distributions if self._structure else {}
+        self._space: dict[str, BaseDistribution] = dict(told)
+        self._proposed: dict[int, Array] = {}
+        self._changes = Changes()
+        self._known: dict[int, FrozenTrial] = {}
+        self._objectives = objectives
+        self._encode_anew()
+
+    def _encode_anew(self) -> None:
+        space = {k: d for k, d in self._space.items() if not d.single()}
+        self._encoding = Encoding(space, self._structure)
+        self._ledger = Ledger(len(self._encoding.names), self._objectives)
+        self._asked = set[bytes]()
+        self._proposed.clear()
+        self._take(list(self._known.values()))
+
+    def _running_row(self, trial: FrozenTrial) -> Array:
+        proposed, presence = self._proposed.get(trial.number), self._encoding.presence
+        if proposed is None:
+            return self._encoding.encode(trial.params)
+        return proposed if presence is None else presence.settle(proposed[None], proposed[None])[0]
+
+    def _update(self, study: optuna.Study, without: int) -> None:
+        """Take in what has changed since."""
+        trials = study.get_trials(deepcopy=False)
+        if len(trials) < self._changes.seen:  # another study of this name
+            self._begin(len(study.directions))
+        changed = self._changes.take(trials)
+        known = [trial for trial in changed if self._tells(trial)]
+        for trial in changed:
+            self._known.pop(trial.number, None)
+            self._ledger.drop(trial.number)
+        self._known.update((trial.number, trial) for trial in known)
+        running = [t for t in changed if t.state is TrialState.RUNNING and t.number != without]
+        told = [trial for trial in [*known, *running] if SCREENED not in trial.user_attrs]
+        seen = {name: d for trial in told for name, d in trial.distributions.items()}
+        if any(self._space.get(name) != d for name, d in seen.items()):
+            self._space.update(seen)  # a new parameter or choice: every row has another form
+            self._encode_anew()
+        else:
+            self._take(known)
+
+    def _tells(self, trial: FrozenTrial) -> bool:
+        """Return whether there is anything to be known of a trial but that it runs."""
+        if SCREENED in trial.user_attrs or trial.number in self._changes.paused:
+            return True
+        return trial.state in _TELLING and bool(trial.params)
+
+    def _take(self, trials: Sequence[FrozenTrial]) -> None:
+        """Note what became of trials; of one that a score kept from training, only that it was asked for."""
+        rows = [self._encoding.encode(trial.params) for trial in trials]
+        for trial, row in zip(trials, rows, strict=True):
+            self._asked.add(key(row))
+            if SCREENED in trial.user_attrs:
+                continue
+            broken = sum(max(value, 0.0) for value in trial.constraints.values())
+            self._ledger.put(trial.number, row, _objectives(trial, self._objectives), broken)
+            if trial.state.is_finished():
+                self._proposed.pop(trial.number, None)
+        if rows:
+            self._learn_presence(np.array(rows))
+
+    def _learn_presence(self, rows: Array) -> None:
+        """Learn when parameters are asked for, unless a structure tells it or what is known fits new rows."""
+        known = self._encoding.presence
+        if self._structure is None and (np.isnan(rows).any() if known is None else known.contradicted(rows)):
+            self._encoding.presence = Presence(self._ledger.all()[0], self._encoding.is_categorical)
+
+
+def _objectives(trial: FrozenTrial, count: int) -> list[float]:
+    """Return a trial's values; a pruned or paused one's last, a failed one's NaN."""
+    if trial.state is TrialState.COMPLETE and trial.values:
+        return list(trial.values)
+    told = None if trial.state is TrialState.FAIL else last_reported(trial)
+    return [float("nan")] * count if told is None else list(told)
