@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from nas.bench.base import Bench
-from nas.bench.overhead_run import TRAINING, WAITING, Measured, fill, measure_study
+from nas.bench.filling import fill
+from nas.bench.overhead_run import TRAINING, WAITING, Measured, measure_study
 from nas.bench.stopwatch import Lap
 from nas.config.compose import compose
 from nas.errors import check_positive

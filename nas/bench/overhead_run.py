@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import time
-import unittest.mock
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -181,59 +180,3 @@ def _at_each_call(path: str, tell: Any) -> None:
         return original(*args, **kwargs)
 
     setattr(owner, name, told)
-
-
-def fill(plan: Plan, finished: int, paused: int, seed: int) -> None:
-    """Put trials into a study's storage, as if it had trained them.
-
-    Args:
-        plan: of the study.
-        finished: trials that came to their end.
-        paused: trials that wait at the first rung, behind all the others.
-        seed: of what they are.
-    """
-    from nas.config.instantiate import instantiate_node
-
-    question = plan.question
-    directions = [objective.direction for objective in question.objectives]
-    inner = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed), directions=directions)
-    for number in range(finished + paused):
-        _fill_in(inner, plan, number, number < finished)
-    plan.folder.mkdir(parents=True)
-    storage = instantiate_node("storage", plan.config["storage"])
-    opened = storage.open(plan.folder)
-    study = optuna.create_study(storage=opened, study_name=question.name, directions=directions)
-    with unittest.mock.patch("os.fsync"):  # a wait for the disk for each would take minutes
-        study.add_trials(inner.get_trials(deepcopy=False))
-    storage.close()
-
-
-def _fill_in(study: optuna.Study, plan: Plan, number: int, finished: bool) -> None:
-    from nas.search.census import KEY
-    from nas.search.leaderboard import RESULT
-    from nas.search.rungs.reports import DECIDED, PAUSED
-    from nas.search.storages.postgres_writes import OURS
-
-    trial = study.ask()
-    trial.set_user_attr(OURS, True)
-    own = plan.question.space.overrides(trial)
-    facts = {**_FACTS, "overrides": [*plan.question.base, *own], "own": len(own), "hash": f"{number:012x}"}
-    trial.set_user_attr(RESULT, facts)
-    trial.set_user_attr(KEY, f"{number:016x}")
-    value = 1.0 + (number * 7919 % 1000) / 1000
-    if finished:
-        trial.report(value + 0.75, 25)
-        trial.report(value + 0.5, 50)
-        study.tell(trial, value)
-    else:
-        trial.report(value + 2.0, 25)
-        trial.set_user_attr(DECIDED, {"25": PAUSED})
-
-
-_FACTS = {
-    "architecture": "mha-mlp-conv",
-    "parameters": 5000,
-    "flops": 20000.0,
-    "seconds": 1.0,
-    "reason": None,
-}

@@ -17,7 +17,12 @@ import sqlalchemy
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from nas.bench.filling import fill
+from nas.config.compose import compose
+from nas.search.plan import plan_search
+from nas.search.rungs.reports import reported
 from nas.search.storages import postgres_memory
+from nas.search.storages.journal import Journal
 from nas.search.storages.postgres import Postgres
 from nas.search.storages.postgres_writes import OURS
 
@@ -222,3 +227,24 @@ def test_values_and_times_are_those_of_optuna(
     alone.remove_session()
     alone.engine.dispose()
     storage.close()
+
+
+def test_a_bench_fills_a_study_as_optuna_does(server: Any, tmp_path: Path) -> None:
+    kept = {"journal": [], "postgres": [f"storage.url={server.url}"]}
+    found = []
+    for storage, more in kept.items():
+        own = [
+            "sweep=layer_choice",
+            "study=filled",
+            f"storage={storage}",
+            f"paths.outputs={tmp_path / storage}",
+        ]
+        plan = plan_search(compose("search", [*own, *more]))
+        fill(plan, finished=4, paused=2, seed=0)
+        opened = Postgres(server.url) if more else Journal()
+        study = optuna.load_study(study_name="filled", storage=opened.open(plan.folder))
+        found.append([(t.number, t.state, t.params, t.values, reported(t)) for t in seen(study)])
+        found[-1] += [t.user_attrs for t in seen(study)]
+        opened.close()
+    assert found[0] == found[1]
+    assert len(found[0]) == 12
