@@ -79,16 +79,7 @@ def keys_of(module: str, name: str) -> Signature | None:
 @functools.cache
 def resolve_alias(module: str, name: str) -> Annotation | None:
     """Return what ``name = Literal[...]`` (or an imported alias) means in ``module``."""
-    tree = _tree(module)
-    if tree is None:
-        return None
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == name for t in node.targets
-        ):
-            return Annotation(node.value, module)
-    origin = _imported_from(module, name)
-    return resolve_alias(*origin) if origin else None
+    return next((Annotation(value, m) for m, n in _trail(module, name) if (value := _assigned(m, n))), None)
 
 
 def is_class(module: str, name: str) -> bool:
@@ -197,13 +188,15 @@ def _locate(module: str, name: str) -> tuple[str, str] | None:
 
 
 def _trail(module: str, name: str) -> Iterator[tuple[str, str]]:
-    """Yield a module and name, and what it stands for from import to import."""
-    place: tuple[str, str] | None = (module, name)
+    """Yield a module and name, and what it may stand for from import to import."""
+    waiting = [(module, name)]
     seen: set[tuple[str, str]] = set()  # modules may import from each other
-    while place is not None and place not in seen:
-        yield place
-        seen.add(place)
-        place = _imported_from(*place)
+    while waiting:
+        place = waiting.pop()
+        if place not in seen:
+            yield place
+            seen.add(place)
+            waiting.extend(_imported_from(*place))
 
 
 def _parted(target: str) -> tuple[str, str]:
@@ -211,13 +204,34 @@ def _parted(target: str) -> tuple[str, str]:
     return module, name
 
 
-def _imported_from(module: str, name: str) -> tuple[str, str] | None:
+def _imported_from(module: str, name: str) -> Iterator[tuple[str, str]]:
+    """Yield what a name may stand for in other modules, in the order of the imports: the last one holds."""
     tree = _tree(module)
     for node in tree.body if tree else ():
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom) and (origin := _origin(node, module)):
             for alias in node.names:
-                if (alias.asname or alias.name) == name and (origin := _origin(node, module)):
-                    return origin, alias.name
+                if (alias.asname or alias.name) == name:
+                    yield origin, alias.name
+                elif alias.name == "*" and _is_public(origin, name):
+                    yield origin, name
+
+
+def _is_public(module: str, name: str) -> bool:
+    """Return whether ``import *`` takes a name from a module, as far as its text tells."""
+    listed = _assigned(module, "__all__")
+    if isinstance(listed, ast.List | ast.Tuple):
+        return any(isinstance(item, ast.Constant) and item.value == name for item in listed.elts)
+    return not name.startswith("_")
+
+
+def _assigned(module: str, name: str) -> ast.expr | None:
+    """Return what a module sets a name to."""
+    tree = _tree(module)
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == name for t in node.targets
+        ):
+            return node.value
     return None
 
 

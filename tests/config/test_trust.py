@@ -190,6 +190,40 @@ def test_a_class_may_be_named_where_a_trusted_module_imports_it(
     assert (told or "mine.facto is not a key here; did you mean").format(package) in mistake
 
 
+STARRED = {
+    "__init__.py": "from .blocks import *\nfrom .torn import *\n",
+    "blocks/__init__.py": "from .. import *\nfrom .deep import *\nfrom .listed import *\nfrom os import *\n",
+    "blocks/deep.py": "class Scale:\n    def __init__(self, factor: int) -> None: ...\n"
+    "class _Hidden:\n    def __init__(self, factor: int) -> None: ...\n",
+    "blocks/listed.py": "from .far import Far\n__all__ = ['Far']\n"
+    "class Unlisted:\n    def __init__(self, factor: int) -> None: ...\n",
+    "blocks/far.py": "class Far:\n    def __init__(self, factor: int) -> None: ...\n",
+    "torn.py": "class Torn(:\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Scale", None),
+        ("blocks.Scale", None),
+        ("Far", None),
+        ("blocks._Hidden", "names no class"),
+        ("blocks.Unlisted", "torn.py, line 1: invalid syntax"),  # it may come from there
+        ("Torn", "torn.py, line 1: invalid syntax"),
+    ],
+)
+def test_classes_that_a_trusted_module_imports_with_a_star(
+    name: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = package_of(STARRED, tmp_path, monkeypatch)
+    node = f"{{_target_: {package}.{name}, _partial_: true, facto: 1}}"
+    with pytest.raises(InputError) as caught:
+        compose("train", [f"+encoder.blocks.mine={node}", f"trusted_targets=[{package}.]"])
+    [mistake] = caught.value.mistakes
+    assert (told or "mine.facto is not a key here; did you mean") in mistake
+
+
 def test_a_package_is_not_imported_to_find_what_lies_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
