@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from nas.cli.app import DONE, FAILED, import_torch, run_process
 from nas.config.compose import Composed
+from nas.errors import ElsewhereError, NasError, let_interrupt_pass
 from nas.progress import console, duration, quantity, say
-from nas.train.processes import is_main
+from nas.train.processes import is_main, launched
 
 
 def main() -> None:
@@ -21,8 +23,13 @@ def train(composed: Composed) -> int:
     from nas.config.build import run_of
 
     run = run_of(composed)
-    with Display() as display:
-        result = run.train(report=say, watch=display.watch)
+    try:
+        with Display() as display:
+            result = run.train(report=say, watch=display.watch)
+    except (NasError, OSError):
+        raise
+    except Exception as error:  # of a block or task that a user wrote, as a rule
+        raise _failed(error, run.folder) from error
     code = DONE if result.status == "done" else FAILED
     if not is_main():
         return code
@@ -34,6 +41,23 @@ def train(composed: Composed) -> int:
     print(f"{result.architecture}  {quantity(result.parameters)} parameters  {duration(result.seconds)}")
     print(run.folder)
     return code
+
+
+def _failed(error: Exception, folder: Path) -> NasError:
+    """Return what is told of an exception that ended a run; its traceback goes into the run folder."""
+    from nas.search.faults import reason
+    from nas.train.failure import ERROR, keep_trace, origin
+
+    let_interrupt_pass(error)
+    keep_trace(folder, error)
+    who, where = origin(error)
+    told = f"{who}: " if who else ""
+    told += f"{reason(error)} ({where})\nthe whole traceback: {folder / ERROR}"
+    place = launched()
+    if place is None or is_main():
+        return NasError(told)
+    say(f"error: process {place.rank}: {told}")
+    return ElsewhereError(told)
 
 
 class Display:

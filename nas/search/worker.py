@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -171,19 +170,15 @@ def _result_or_reason(connection: Connection, shared: Composed, order: Order) ->
     except InputError as error:
         return Ended(order.number, None, "; ".join(error.mistakes))
     except Exception as error:  # a bad trial ends with its reason, never the study
-        _write_trace(order.folder)
+        from nas.train.failure import keep_trace
+
+        keep_trace(order.folder, error)
         told = Ended(order.number, None, faults.reason(error))
         if faults.device_is_lost():
             connection.send(Broken(order.number, f"lost its GPU: {faults.reason(error)}"))
             raise _BrokenError from error
     faults.free_memory()  # out here, where the exception and what its frames hold are gone
     return told
-
-
-def _write_trace(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # a full disk must not end the worker as well
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text(traceback.format_exc())
 
 
 class _Pulse:

@@ -21,6 +21,7 @@ from nas.track.jsonl import MetricsFile
 from nas.train.checkpoint import load_encoder
 from nas.train.choices import choices_of, told
 from nas.train.compile import choose_compile, compile_model
+from nas.train.failure import forget_trace
 from nas.train.group import Group
 from nas.train.inherit import Heir
 from nas.train.interrupt import StopRequest
@@ -166,6 +167,7 @@ class _Execution:
         self.metrics_file = MetricsFile(plan.folder, from_step=loop.position.step)
         with tracked(self.tracker, plan.info(plan.task.name), self.metrics_file):
             result = self._train(loop)
+        forget_trace(plan.folder)
         result.write(plan.folder)
         return result
 

@@ -162,3 +162,43 @@ def test_text_of_ones_own(command: Any, tmp_path: Path) -> None:
     assert outcome.code == DONE, outcome.err
     metrics = read_json(tmp_path / folder_of(outcome) / "result.json")["metrics"]
     assert set(metrics) >= {"val/loss", "val/accuracy", "val/bits_per_byte"}
+
+
+FAILING = """
+from pathlib import Path
+from nas.blocks.feedforward.mlp import MLP
+
+class Failing(MLP):
+    def mix(self, data, attention_mask):
+        if not data.is_meta and Path("fails").exists():
+            raise KeyError("no such thing")
+        return super().mix(data, attention_mask)
+"""
+
+
+def test_a_block_that_raises_in_training_is_told_with_its_slot_and_line(
+    command: Any, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    (tmp_path / "site").mkdir()
+    file = tmp_path / "site" / "users_failing_block.py"
+    file.write_text(FAILING)
+    node = "{_target_: users_failing_block.Failing, _partial_: true}"
+    own = ["trusted_targets=[users_failing_block.]", f"+encoder.blocks.mine={node}"]
+    given = [*tiny, *own, "encoder.hidden_cls=[attn,mine]", "paths.cache=cache"]
+    (tmp_path / "fails").touch()
+    failed = command("train", train, *given)
+    assert failed.code == FAILED, failed.err
+    [run] = (tmp_path / "outputs" / "train").iterdir()
+    assert failed.err.splitlines()[-2:] == [
+        f"error: hidden_cls[1]=Failing: KeyError: 'no such thing' ({file}, line 8)",
+        f"the whole traceback: {Path('outputs', 'train', run.name, 'error.txt')}",
+    ]
+    assert "Traceback" not in failed.err
+    assert (run / "error.txt").read_text().startswith("Traceback")
+    grid = command("train", train, "-m", *given, "seed=0,1")
+    assert grid.code == FAILED
+    assert grid.err.count("KeyError: 'no such thing'") == 2
+    (tmp_path / "fails").unlink()
+    assert command("train", train, *given).code == DONE
+    assert not (run / "error.txt").exists()
