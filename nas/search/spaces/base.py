@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -67,11 +68,12 @@ class Base:
         return plain, composed.choices
 
     def names_for(self, key: str) -> list[str]:
-        """Return the choices of a group, or the blocks that a list may name; nothing of other keys."""
+        """Return the choices of a group, or the blocks that a list or its item may name; else nothing."""
         if key in self.composed.choices:
             return choices_of(self.composed.overrides, key)
+        holder = re.sub(r"\.\d+$", "", key).rpartition(".")[0]
         try:
-            pool = links.value_at(self.composed.plain, f"{key.rpartition('.')[0]}.blocks")
+            pool = links.value_at(self.composed.plain, f"{holder}.blocks")
         except KeyError:
             return []
         return [*pool] if isinstance(pool, dict) else []

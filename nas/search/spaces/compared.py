@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import InputError, not_allowed
-from nas.search.spaces.expressions import Expression, key_of
+from nas.search.spaces.expressions import Expression, index_of, key_of
 from nas.search.spaces.literals import plain
 from nas.search.spaces.parameters import Choice
 from nas.search.spaces.reading import Entry
@@ -27,11 +27,13 @@ class Compared:
         key: of the configuration.
         text: what its value is compared with.
         of_item: whether it is compared with the items of a list.
+        index: of the only item that it is compared with.
     """
 
     key: str
     text: str
     of_item: bool
+    index: int | None = None
 
 
 def compared_in(node: ast.expr) -> Iterator[Compared]:
@@ -57,12 +59,13 @@ def _in_pair(op: ast.cmpop, before: ast.expr, after: ast.expr) -> Iterator[Compa
 
 
 def _beside(value: ast.expr, others: Iterable[ast.expr], of_item: bool = False) -> Iterator[Compared]:
+    index = None
     if isinstance(value, ast.Subscript) and not of_item:
-        value, of_item = value.value, True
+        index, value, of_item = index_of(value.slice), value.value, True
     key = key_of(value)
     for other in others:
         if key is not None and isinstance(other, ast.Constant) and isinstance(other.value, str):
-            yield Compared(key, other.value, of_item)
+            yield Compared(key, other.value, of_item, index)
 
 
 def misspelt(
@@ -83,6 +86,7 @@ def misspelt(
     mistakes = []
     for expression in expressions:
         for found in dict.fromkeys(compared_in(expression.body)):
+            found = _of_own(found, entries)
             known = _texts(entries[found.key], found.of_item) if found.key in entries else []
             if not known or found.text in known:
                 continue  # nothing is known of it, or it is right
@@ -91,6 +95,12 @@ def misspelt(
             mistake = not_allowed(found.key, found.text, known)
             mistakes.append(f"{expression.place}={expression.text!r}: {mistake}")
     return mistakes
+
+
+def _of_own(found: Compared, entries: Mapping[str, Entry]) -> Compared:
+    """Return a comparison with an item of a list as one with the item's own key, where that varies."""
+    item = f"{found.key}.{found.index}"
+    return Compared(item, found.text, of_item=False) if item in entries else found
 
 
 def _texts(entry: Entry, of_item: bool) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -34,8 +35,8 @@ class Expression:
     """A condition that is read once and evaluated often; it can do nothing but compare values.
 
     It is Python's grammar without most of it: no attribute, name or call leads anywhere but to a key
-    of the configuration or to one of a few functions. ``encoder.hidden_cls[0]`` is an item of a list,
-    null beyond its end.
+    of the configuration or to one of a few functions. ``encoder.hidden_cls[0]``, or as in an override
+    ``encoder.hidden_cls.0``, is an item of a list, null beyond its end.
 
     Args:
         text: the condition.
@@ -51,7 +52,7 @@ class Expression:
             example = "'attn' in encoder.hidden_cls"
             raise InputError(f"{place}={text!r} must be a condition, such as {example}")
         try:
-            self.body = ast.parse(text.strip(), mode="eval").body
+            self.body = ast.parse(_in_brackets(text.strip()), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise InputError(f"{place}={text!r} cannot be read: it may hold {_ALLOWED}") from None
         self.keys: frozenset[str] = frozenset(self._keys_below(self.body))
@@ -97,7 +98,7 @@ class Expression:
                 return [left, *others]
             case ast.Constant(value=None | bool() | int() | float() | str()):
                 return []
-            case ast.Subscript(value=value, slice=index) if _index(index) is not None:
+            case ast.Subscript(value=value, slice=index) if index_of(index) is not None:
                 return [value]
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
                 if len(args) != _FUNCTIONS[name][0]:
@@ -128,7 +129,7 @@ class Expression:
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return [self._value(item, value_of) for item in items]
             case ast.Subscript(value=value, slice=index):
-                return _item(self._value(value, value_of), _index(index))
+                return _item(self._value(value, value_of), index_of(index))
             case ast.Call(func=ast.Name(id=name), args=args):
                 return _FUNCTIONS[name][1](*(self._value(arg, value_of) for arg in args))
         raise AssertionError(ast.dump(node))
@@ -161,9 +162,18 @@ def key_of(node: ast.expr) -> str | None:
     return None
 
 
-def _index(node: ast.expr) -> int | None:
+_TEXT_OR_KEY = re.compile(r"'[^']*'|\"[^\"]*\"|[^\W\d]\w*(?:\.\w+)+")
+
+
+def _in_brackets(text: str) -> str:
+    """Return a condition with ``key.0`` as ``key[0]``, which is Python's grammar."""
+    return _TEXT_OR_KEY.sub(lambda m: m[0] if m[0][0] in "'\"" else re.sub(r"\.(\d+)\b", r"[\1]", m[0]), text)
+
+
+def index_of(node: ast.expr) -> int | None:
+    """Return the whole number that stands in brackets, or None for anything else."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        inner = _index(node.operand)
+        inner = index_of(node.operand)
         return None if inner is None else -inner
     return node.value if isinstance(node, ast.Constant) and type(node.value) is int else None
 

@@ -43,6 +43,7 @@ def mistakes(forbid: str, space: dict[str, Any] = VARIED, with_base: bool = True
          "['attn', 'wide', 'conv']; did you mean 'wide'?"),
         ("not ('wde' not in encoder.hidden_cls)", "did you mean 'wide'?"),
         ("encoder.hidden_cls[0] == 'atn' and true", "did you mean 'attn'?"),
+        ("encoder.hidden_cls.0 == 'atn'", "encoder.hidden_cls='atn' is not one of"),
         ("encoder.hidden_cls[-1] in ['attn', 'cov']", "encoder.hidden_cls='cov'"),
         ("encoder.composition.norm != 'pst'", "did you mean 'post'?"),
         ("'pst' == encoder.composition.norm", "did you mean 'post'?"),
@@ -65,6 +66,7 @@ def test_a_misspelt_text_is_told_with_the_nearest(text: str, told: str, with_bas
         "'conv' in encoder.hidden_cls",  # within a span
         "'local' in encoder.hidden_cls",  # of the pool, if not of this space
         "encoder.hidden_cls[2] == null",
+        "encoder.hidden_cls.2 == null or encoder.hidden_cls.0 == 'attn'",
         "encoder.hidden_size == 64",
         "encoder.hidden_size == 'x'",
         "schedule == 'wsdd'",  # not varied
@@ -83,6 +85,15 @@ def test_a_setting_may_have_what_another_key_gives_it() -> None:
     assert mistakes("encoder.blocks.attn.norm == 'sandwch'", space) != []
     chosen = {**space, "schedule": ["wsd", "cosine"]}  # what is chosen may set any key
     assert mistakes("encoder.blocks.attn.norm == 'sandwch'", chosen) == []
+
+
+@pytest.mark.parametrize("item", ["encoder.hidden_cls.0", "encoder.hidden_cls[0]"])
+def test_an_item_of_a_list_may_be_a_key_of_its_own(item: str) -> None:
+    space = {"encoder.hidden_cls.0": ["attn", "conv"]}
+    [mistake] = mistakes(f"{item} == 'atn'", space)
+    assert mistake.endswith("encoder.hidden_cls.0='atn' is not one of ['attn', 'conv']; did you mean 'attn'?")
+    for right in (f"{item} == 'conv'", f"{item} == 'local'", "encoder.hidden_cls[1] == 'atn'"):
+        assert mistakes(right, space) == []
 
 
 def test_of_a_group_every_choice_is_right() -> None:

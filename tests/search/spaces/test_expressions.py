@@ -31,6 +31,8 @@ def holds(text: str) -> bool:
         ("count(encoder.hidden_cls, 'attn') > 2", False),
         ("encoder.hidden_cls[0] == 'attn' and encoder.hidden_cls[-1] == 'none'", True),
         ("encoder.hidden_cls[9] == null", True),
+        ("encoder.hidden_cls.0 == 'attn' and encoder.hidden_cls.9 == null", True),
+        ("'encoder.hidden_cls.0' == \"encoder.hidden_cls.0\"", True),
         ("len(encoder.hidden_cls) % 2 == 0 or optimizer.lr > 1", True),
         ("not (encoder.hidden_size // 4 >= 16)", False),
         ("32 < encoder.hidden_size <= 64", True),
