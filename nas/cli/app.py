@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nas.config.compose import Composed, Kind, compose, for_hydra
@@ -30,7 +31,7 @@ def run_command(kind: Kind, action: Action, arguments: Sequence[str] | None = No
     given = list(sys.argv[1:] if arguments is None else arguments)
     tell = say if is_main() else silent  # of several processes, one talks
     # SIGTERM outside the training loop leaves like Ctrl-C: what was finished is kept.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _leave)
     try:
         return _interruptible(lambda: _dispatch(kind, action, given))
     except InputError as error:
@@ -55,12 +56,36 @@ def run_command(kind: Kind, action: Action, arguments: Sequence[str] | None = No
 
 def run_process(kind: Kind, action: Action, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command as the whole process, and exit with its code."""
-    code = run_command(kind, action, arguments)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as by nohup
+        signal.signal(signal.SIGINT, _leave)
+    try:
+        code = run_command(kind, action, arguments)
+    except KeyboardInterrupt:  # before or after all that tells of it
+        code = INTERRUPTED
     # The interpreter resets handlers before it tears its modules down: a Ctrl-C in that moment would
     # kill a process that has finished. An ignored signal stays ignored.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(code)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Raise `KeyboardInterrupt`, once: another signal must not break into what tells of the first.
+
+    A second Ctrl-C ends the process where it stands.
+    """
+    signal.signal(signal.SIGTERM, _stay)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _end)
+    raise KeyboardInterrupt
+
+
+def _stay(number: int, frame: FrameType | None) -> None:
+    """Do nothing: the process is about to leave. (An ignored signal that is on its way would be told.)"""
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os._exit(INTERRUPTED)
 
 
 def import_torch() -> None:

@@ -30,9 +30,6 @@ def bench() -> None:
 
 
 def _run(command: str) -> None:
-    raising = signal.getsignal(signal.SIGINT)
-    if raising is signal.default_int_handler:  # and not ignored, as by nohup
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    main = import_module(f"nas.cli.{command}").main
-    signal.signal(signal.SIGINT, raising)
-    main()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as by nohup
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the command has a handler of its own
+    import_module(f"nas.cli.{command}").main()

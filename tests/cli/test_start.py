@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nas.cli import start
+from nas.cli.app import INTERRUPTED
 
 SCRIPT = """
 import os, signal, types
@@ -19,7 +20,7 @@ signal.signal(signal.SIGINT, {handler})
 from nas.cli import start
 def importing(name):
     {during}
-    return types.SimpleNamespace(main=lambda: print(signal.getsignal(signal.SIGINT) is {handler}))
+    return types.SimpleNamespace(main=lambda: print(signal.getsignal(signal.SIGINT).name))
 start.import_module = importing
 start.train()
 """
@@ -44,11 +45,47 @@ def test_ctrl_c_during_the_import_is_an_end_without_words() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
-@pytest.mark.parametrize("handler", ["signal.default_int_handler", "signal.SIG_IGN"])
-def test_the_command_has_the_handler_that_was_there(handler: str) -> None:
-    during = "os.kill(os.getpid(), signal.SIGINT)" if handler == "signal.SIG_IGN" else "pass"
-    ended = ran(handler, during)
-    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, "True", "")
+def test_an_ignored_signal_stays_ignored() -> None:
+    ended = ran("signal.SIG_IGN", "os.kill(os.getpid(), signal.SIGINT)")
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, "SIG_IGN", "")
+
+
+def test_a_command_begins_without_a_handler_that_raises() -> None:
+    ended = ran("signal.default_int_handler", "pass")
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, "SIG_DFL", "")
+
+
+AGAIN = """
+import os, signal, sys
+from nas.cli.app import run_process
+class Again:
+    def __getattr__(self, name):
+        return getattr(sys.__stderr__, name)
+    def write(self, text):
+        os.kill(os.getpid(), {second})
+        return sys.__stderr__.write(text)
+def leave(composed):
+    sys.stderr = Again()
+    os.kill(os.getpid(), {first})
+run_process("report", leave, ["study=x"])
+"""
+
+
+@pytest.mark.parametrize("first", ["signal.SIGINT", "signal.SIGTERM"])
+def test_a_second_signal_while_the_first_is_told_leaves_no_traceback(first: str) -> None:
+    ended = _again(first, "signal.SIGTERM")
+    assert ended.returncode == INTERRUPTED
+    assert ended.stderr == "interrupted; run the same command to continue\n"
+
+
+def test_a_second_ctrl_c_ends_the_process() -> None:
+    ended = _again("signal.SIGINT", "signal.SIGINT")
+    assert (ended.returncode, ended.stderr) == (INTERRUPTED, "")
+
+
+def _again(first: str, second: str) -> subprocess.CompletedProcess[str]:
+    script = AGAIN.format(first=first, second=second)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
 
 def _command(script: str) -> str:
