@@ -152,9 +152,22 @@ class TableEmbedding(Configured, nn.Module):
         Args:
             read: ids, mask and types.
             places: [B, T], the place of each token; None: 0, 1, 2, ...
+
+        Raises:
+            InputError: a length or, on the CPU, an id is beyond the tables; a GPU is not waited for to see.
         """
         self._check(read)
-        out = self.before(self._words(read))
+        try:
+            out = self._summed(read, places)
+        except IndexError:
+            if mistakes := self._beyond_tables(read, places):
+                raise InputError(*mistakes) from None
+            raise
+        embedded: Tensor = self.after(self.dropout(self.norm(out)))
+        return embedded
+
+    def _summed(self, read: EncoderInputs, places: Tensor | None) -> Tensor:
+        out: Tensor = self.before(self._words(read))
         if self.position_embeddings is not None:
             table = self.position_embeddings
             out = out + (table.weight[: read.word_ids.shape[1]] if places is None else table(places))
@@ -162,8 +175,7 @@ class TableEmbedding(Configured, nn.Module):
             out = out + self.sinusoid.at(_counted(read.word_ids) if places is None else places).to(out.dtype)
         if self.type_embeddings is not None:
             out = out + self._types(read.type_ids, self.type_embeddings)
-        embedded: Tensor = self.after(self.dropout(self.norm(out)))
-        return embedded
+        return out
 
     def _words(self, read: EncoderInputs) -> Tensor:
         """Return what ``before`` reads, [B, T, W]."""
@@ -174,6 +186,22 @@ class TableEmbedding(Configured, nn.Module):
         """Return [B, T, W], or the first type's [W] for every token."""
         types: Tensor = table.weight[0] if type_ids is None else table(type_ids)
         return types
+
+    def _beyond_tables(self, read: EncoderInputs, places: Tensor | None) -> list[str]:
+        """Say which ids have no row in their table."""
+        looked_up = (
+            ("input_word_ids", read.word_ids, self.word_embeddings, "vocab_size"),
+            ("position_ids", places, self.position_embeddings, "max_seq_length"),
+            ("input_type_ids", read.type_ids, self.type_embeddings, "type_vocab_size"),
+        )
+        mistakes = []
+        for name, ids, table, size in looked_up:
+            if ids is not None and table is not None:
+                rows = table.num_embeddings
+                if len(wrong := ids[(ids < 0) | (ids >= rows)]):
+                    told = f"{name} holds {wrong[0].item()}: expected 0 to {rows - 1} ({size}={rows})"
+                    mistakes.append(told)
+        return mistakes
 
     def _check(self, read: EncoderInputs) -> None:
         tokens = read.word_ids.shape[1]

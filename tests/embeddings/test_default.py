@@ -95,3 +95,32 @@ def test_all_mistakes_come_together() -> None:
 def test_ids_may_be_any_integers(dtype: torch.dtype) -> None:
     module = embedding().eval()
     torch.testing.assert_close(module(ids().to(dtype)), module(ids()))
+
+
+@pytest.mark.parametrize(
+    ("word", "kind", "told"),
+    [
+        (20, 0, ["input_word_ids holds 20: expected 0 to 19 (vocab_size=20)"]),
+        (-1, 0, ["input_word_ids holds -1: expected 0 to 19 (vocab_size=20)"]),
+        (0, 3, ["input_type_ids holds 3: expected 0 to 2 (type_vocab_size=3)"]),
+        (25, -2, ["input_word_ids holds 25: expected 0 to 19 (vocab_size=20)",
+                  "input_type_ids holds -2: expected 0 to 2 (type_vocab_size=3)"]),
+    ],
+)  # fmt: skip
+def test_an_id_without_a_row_is_told_with_what_is_allowed(word: int, kind: int, told: list[str]) -> None:
+    words, kinds = torch.zeros(2, 5, dtype=torch.int64), torch.zeros(2, 5, dtype=torch.int32)
+    words[1, 3], kinds[1, 3] = word, kind
+    with pytest.raises(InputError) as caught:
+        embedding()([words, None, kinds])
+    assert list(caught.value.mistakes) == told
+
+
+def test_an_index_error_of_another_kind_is_not_hidden() -> None:
+    class Wrong(nn.Module):
+        def forward(self, data: torch.Tensor) -> torch.Tensor:
+            return data[9]
+
+    module = embedding()
+    module.before = Wrong()
+    with pytest.raises(IndexError):
+        module(ids())

@@ -93,6 +93,8 @@ def test_positions_may_be_an_input() -> None:
         made([IDS, None, TYPES])
     with pytest.raises(InputError, match=r"position_ids has shape \[2, 3\]"):
         made([IDS, None, TYPES, places[:, :3]])
+    with pytest.raises(InputError, match=r"^position_ids holds 12: expected 0 to 11 \(max_seq_length=12\)$"):
+        made([IDS, None, TYPES, places + 6])
 
 
 def test_mobilebert_reads_three_tokens_and_no_padding() -> None:
