@@ -94,7 +94,8 @@ class ProposingSampler(optuna.samplers.BaseSampler):
             encoding, history = self._reader.read(study, without=trial.number)
             row = self.propose(encoding, history)
             self._reader.propose(trial.number, row)
-            return encoding.decode(row)
+            proposed = encoding.decode(row)  # by now of more parameters, or some are another sampler's
+            return {name: value for name, value in proposed.items() if name in search_space}
 
     def sample_independent(
         self,

@@ -159,6 +159,38 @@ def test_a_choice_that_is_gone_is_no_hindrance(name: str) -> None:
     assert proposed.params["a"] in ("x", "y", "z")
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_a_constraint_may_be_broken_infinitely(name: str) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        slots = lists(trial)
+        trial.set_constraint("fits", float("inf") if slots[0] == 0 else float(slots[1] - 1))
+        return float(sum(slots))
+
+    made = study(name)
+    made.optimize(objective, n_trials=25)
+    assert made.best_trial.params["slot.0"] > 0
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_parameter_that_another_thread_asked_for_in_between(name: str) -> None:
+    made = study(name)
+    made.optimize(lambda t: float(sum(lists(t, 2))), n_trials=3)
+    number = made.ask().number
+    space = made.sampler.infer_relative_search_space(made, made.trials[number])
+    made.optimize(lambda t: float(sum(lists(t, 4))), n_trials=3)
+    assert made.sampler.sample_relative(made, made.trials[number], space).keys() == space.keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_parameter_that_is_fixed(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        fixed = optuna.samplers.PartialFixedSampler({"slot.1": 2}, make(name))
+    made = optuna.create_study(sampler=fixed)
+    made.optimize(lambda t: float(sum(lists(t))), n_trials=9)
+    assert {t.params["slot.1"] for t in made.trials} == {2}
+
+
 def landscape(k: int, seed: int, slots: int = 8, choices: int = 6) -> Any:
     """Return an NK landscape (Kauffman 1987): each slot's worth depends on itself and the k next ones."""
     rng = np.random.default_rng(seed)
