@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from nas.search.samplers.constraints import ConstraintsFunc
 from nas.search.samplers.evolution import RegularizedEvolution
 from nas.search.samplers.grid import Grid
 from nas.search.samplers.local_search import LocalSearch
@@ -16,6 +17,12 @@ from nas.search.samplers.tpe import TPE
 __all__ = ["NSGA2", "TPE", "Grid", "LocalSearch", "Random", "RegularizedEvolution", "Surrogate", "auto"]
 
 
-def auto(seed: int | None = None) -> Surrogate:
-    """Return the default sampler: for one objective or several, for any kind of parameters."""
-    return Surrogate(seed=seed)
+def auto(seed: int | None = None, constraints_func: ConstraintsFunc | None = None) -> Surrogate:
+    """Return the default sampler: for one objective or several, for any kind of parameters.
+
+    Args:
+        seed: of its random streams; None: others each time.
+        constraints_func: tells of each trial that has ended by how much it breaks each constraint: numbers,
+            of which those above 0 are broken.
+    """
+    return Surrogate(seed=seed, constraints_func=constraints_func)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import optuna
+from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
 from nas.errors import check_positive
+from nas.search.samplers.constraints import ConstraintsFunc, keep
 from nas.search.samplers.encoding import Array, Encoding
 from nas.search.samplers.features import Features
 from nas.search.samplers.history import History
@@ -48,16 +52,40 @@ class Surrogate(ProposingSampler):
         n_startup_trials: evenly spread trials before the model is asked.
         n_candidates: random configurations that are scored for each proposal.
         seed: of the sampler's own random stream.
+        constraints_func: tells of each trial that has ended by how much it breaks each constraint, as for
+            Optuna's samplers; what a trial tells itself (``trial.set_constraint``) counts anyway.
 
     Raises:
         InputError: a number is not positive.
     """
 
-    def __init__(self, n_startup_trials: int = 4, n_candidates: int = 100, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        n_startup_trials: int = 4,
+        n_candidates: int = 100,
+        seed: int | None = None,
+        constraints_func: ConstraintsFunc | None = None,
+    ) -> None:
         super().__init__(seed)
         check_positive(n_startup_trials=n_startup_trials, n_candidates=n_candidates)
         self.n_startup_trials, self.n_candidates = n_startup_trials, n_candidates
+        self.constraints_func = constraints_func
         self._belief: Belief | None = None
+
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Keep with a trial whether it is feasible.
+
+        Raises:
+            InputError: ``constraints_func`` tells something that is no sequence of numbers.
+        """
+        if self.constraints_func is not None:
+            keep(self.constraints_func, study, trial, state)
 
     def propose(self, encoding: Encoding, history: History) -> Array:
         """Return the row with the highest expected improvement that was not tried."""

@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 import pytest
 
+from nas.errors import InputError
 from nas.search import samplers
 from nas.search.samplers.proposing import ProposingSampler
 
@@ -157,6 +158,43 @@ def test_a_choice_that_is_gone_is_no_hindrance(name: str) -> None:
     made.sampler = trial
     proposed = made.ask(new)
     assert proposed.params["a"] in ("x", "y", "z")
+
+
+def test_a_function_tells_auto_which_trials_are_feasible() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        slots = lists(trial, 6)
+        if trial.number == 7:
+            raise optuna.TrialPruned
+        return float(sum(slots))
+
+    def told(trial: optuna.trial.FrozenTrial) -> list[float]:
+        return [1.0 - trial.params["slot.0"], float(trial.params["slot.1"] - 1)]
+
+    made = optuna.create_study(sampler=samplers.auto(0, constraints_func=told))
+    made.optimize(objective, n_trials=40)
+    assert all([*t.constraints.values()] == told(t) for t in made.trials)
+    late = made.trials[25:]
+    assert sum(t.params["slot.0"] == 0 for t in late) <= 4  # 5 by chance, and a third is left to it
+    assert made.best_value == 1.0  # 0 is not feasible
+
+
+def test_a_function_tells_auto_what_is_feasible_of_several_objectives() -> None:
+    def objective(trial: optuna.Trial) -> tuple[float, float]:
+        slots = lists(trial, 6)
+        return float(sum(slots)), float(slots.count(2))
+
+    sampler = samplers.auto(0, constraints_func=lambda t: (1.0 - t.params["slot.0"],))
+    made = optuna.create_study(sampler=sampler, directions=["minimize", "maximize"])
+    made.optimize(objective, n_trials=40)
+    assert sum(t.params["slot.0"] == 0 for t in made.trials[25:]) <= 4
+    assert made.best_trials
+    assert all(t.params["slot.0"] > 0 for t in made.best_trials)
+
+
+def test_a_constraint_that_is_no_number_is_refused() -> None:
+    made = optuna.create_study(sampler=samplers.auto(0, constraints_func=lambda t: [float("nan")]))
+    with pytest.raises(InputError, match=r"constraints_func gave \[nan\] for trial 0"):
+        made.optimize(lambda t: float(sum(lists(t))), n_trials=1)
 
 
 @pytest.mark.parametrize("name", OURS)
