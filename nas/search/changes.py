@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 
-from nas.search.rungs.reports import is_paused
+from nas.search.rungs.reports import paused_at
 from nas.search.storages.observed import Observed
 
 
@@ -19,7 +19,7 @@ class Changes:
     Attributes:
         seen: how many trials there were.
         going: those that have neither ended nor are paused, by number.
-        paused: at a rung.
+        paused: those that are paused, each with its rung.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Changes:
         self._log: list[int] | None = None
         self._read = 0
         self.going: dict[int, FrozenTrial] = {}
-        self.paused: dict[int, FrozenTrial] = {}
+        self.paused: dict[int, tuple[FrozenTrial, int]] = {}
 
     def take(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Return those that are new or have changed since the last call.
@@ -37,19 +37,18 @@ class Changes:
         """
         changed = self._noted(trials)
         if changed is None:
-            changed = [
-                trials[number]
-                for known in (self.going, self.paused)
-                for number, trial in known.items()
-                if trials[number] is not trial
-            ]
+            known = [*self.going.values(), *(trial for trial, _ in self.paused.values())]
+            changed = [trials[t.number] for t in known if trials[t.number] is not t]
             changed += trials[self.seen :]
         self.seen = len(trials)
         for trial in changed:
             self.going.pop(trial.number, None)
             self.paused.pop(trial.number, None)
-            if not trial.state.is_finished():
-                (self.paused if is_paused(trial) else self.going)[trial.number] = trial
+            rung = paused_at(trial)
+            if rung is not None:
+                self.paused[trial.number] = trial, rung
+            elif not trial.state.is_finished():
+                self.going[trial.number] = trial
         return changed
 
     def _noted(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial] | None:

@@ -106,7 +106,11 @@ class Claims:
         """Return the paused trials, if no other runs in anybody's hands."""
         running = [t for t in self._look() if t.state is TrialState.RUNNING]
         own = any(not self._leases.is_foreign(t) for t in running)
-        return [] if own else list(self._changes.paused.values())
+        return [] if own else [trial for trial, _ in self._changes.paused.values()]
+
+    def is_free(self, trial: FrozenTrial) -> bool:
+        """Return whether a paused trial is in nobody's hands: a worker may still save one."""
+        return trial.number not in self._hands and self._leases.is_free(trial)
 
     def _running(self) -> list[FrozenTrial]:
         return [

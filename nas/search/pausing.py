@@ -2,6 +2,7 @@
 
 A trial that is paused at the end of a search stays so, in Optuna's storage as one that runs: a larger
 ``n_trials`` brings more trials to its rung, and it is continued once it belongs to the better part of them.
+Where the space holds no more than was asked for, and fewer than ``n_trials``, all that are paused go on.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.search.census import Census
 from nas.search.claims import Claims
+from nas.search.gate import Gate
 from nas.search.hands import Hands
 from nas.search.rungs import reports
 from nas.search.rungs.race import Race
-from nas.search.storages.leases import Leases
+from nas.search.whole import Whole
 
 Found = tuple[FrozenTrial, int]
 """A paused trial, and its rung."""
@@ -28,28 +30,29 @@ class Pausing:
     Args:
         study: Optuna's.
         race: decides at rungs; None: no trial is paused.
+        gate: tells which configurations there are.
         census: counts the trials.
         hands: the trials in hand.
         claims: find what nobody has in hand.
-        leases: say whose a trial is.
     """
 
     def __init__(
         self,
         study: optuna.Study,
         race: Race | None,
+        gate: Gate,
         census: Census,
         hands: Hands,
         claims: Claims,
-        leases: Leases,
     ) -> None:
         self._study, self._race, self._census = study, race, census
-        self._hands, self._claims, self._leases = hands, claims, leases
+        self._hands, self._claims = hands, claims
+        self._whole = Whole(gate.space, gate.allows)
         self._ended: list[int] = []
 
-    def promoted(self) -> Found | None:
+    def promoted(self, n_trials: int) -> Found | None:
         """Return one that may go on; those that may but have no hope any more end."""
-        for trial, level in self._promoted():
+        for trial, level in self._promoted(n_trials):
             assert self._race is not None
             hopeless = self._race.hopeless(trial)
             if hopeless is None:
@@ -57,19 +60,22 @@ class Pausing:
             self._end(trial, hopeless)
         return None
 
-    def goes_on(self) -> bool:
+    def goes_on(self, n_trials: int) -> bool:
         """Return whether there is one to continue, or to end, with the trials that there are."""
-        return next(self._promoted(), None) is not None or self.last_hope() is not None
+        return next(self._promoted(n_trials), None) is not None or self.last_hope() is not None
 
     def last_hope(self) -> Found | None:
-        """Return the best one where all are paused and none has come to its end."""
+        """Return the best one where all are paused and none has come to its end.
+
+        Then nothing else is left to train: a study shall have a winner, however few its trials are.
+        """
         paused = self._claims.only_paused()
         if self._race is None or not paused or any(trial.number in self._hands for trial in paused):
             return None
         trials = self._census.every()
         if any(trial.state is TrialState.COMPLETE for trial in trials):
             return None
-        return self._race.farthest(trials)
+        return next(self._race.resting(trials), None)
 
     def go_on(self, found: Found) -> Trial:
         """Note that a trial is continued, and return it."""
@@ -89,12 +95,16 @@ class Pausing:
         ended, self._ended = self._ended, []
         return ended
 
-    def _promoted(self) -> Iterator[Found]:
-        """Yield those that may go on and are in nobody's hands: a worker may still save one."""
-        if self._race is not None:
-            for trial, level in self._race.promoted(self._census.every()):
-                if trial.number not in self._hands and self._leases.is_free(trial):
-                    yield trial, level
+    def _promoted(self, n_trials: int) -> Iterator[Found]:
+        """Yield those that may go on, and then, where nothing new is left to ask for, all others."""
+        if self._race is None:
+            return
+        trials = self._census.every()
+        is_free = self._claims.is_free
+        yield from (found for found in self._race.promoted(trials) if is_free(found[0]))
+        resting = [found for found in self._race.resting(trials) if is_free(found[0])]
+        if resting and self._whole.is_tried(self._study, n_trials):
+            yield from resting
 
     def _end(self, trial: FrozenTrial, reason: str) -> None:
         self._hands.end_paused(trial, reason)

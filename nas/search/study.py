@@ -103,7 +103,7 @@ class Study:
         )
         self._admission = Admission(self._census, self._hands, screen)
         self._outcomes = Outcomes(question.objectives, race, self._census, self._hands)
-        self._pausing = Pausing(self.optuna, race, self._census, self._hands, self._claims, self._leases)
+        self._pausing = Pausing(self.optuna, race, self.gate, self._census, self._hands, self._claims)
 
     def abandoned(self) -> Iterator[Order]:
         """Yield the trials that a dead supervisor left in a worker's hands; they keep number and values."""
@@ -150,7 +150,7 @@ class Study:
 
     def _next(self, n_trials: int) -> Order | None:
         self._claims.refuse_surplus(self.asked() - n_trials)
-        known = next(self.abandoned(), None) or self._continued(self._pausing.promoted())
+        known = next(self.abandoned(), None) or self._continued(self._pausing.promoted(n_trials))
         return known or self._new(n_trials) or self._continued(self._pausing.last_hope())
 
     def _new(self, n_trials: int) -> Order | None:
@@ -211,7 +211,7 @@ class Study:
     def is_complete(self, n_trials: int) -> bool:
         """Return whether there is nothing to train: nothing to ask for, and nothing left that may go on."""
         going = (t for t in self._census.unended() if not reports.is_paused(t))
-        return not self.lacks(n_trials) and next(going, None) is None and not self._pausing.goes_on()
+        return not self.lacks(n_trials) and next(going, None) is None and not self._pausing.goes_on(n_trials)
 
     def take_ended(self) -> list[int]:
         """Return the paused trials that ended without hope since the last call."""

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.changes import Changes
-from nas.search.rungs.reports import DECIDED, PAUSED, is_paused
+from nas.search.rungs.reports import DECIDED, PAUSED, paused_at
 from nas.search.storages.journal import Journal
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -31,8 +31,9 @@ def test_it_finds_what_a_comparison_of_all_finds(tmp_path: Path, seed: int) -> N
         assert all(t is now[t.number] for t in told)
         assert len(told) == len({t.number for t in told})
         unended = [t for t in now if not t.state.is_finished()]
-        assert sorted(changes.going) == [t.number for t in unended if not is_paused(t)]
-        assert sorted(changes.paused) == [t.number for t in unended if is_paused(t)]
+        assert sorted(changes.going) == [t.number for t in unended if paused_at(t) is None]
+        paused = {t.number: (t, rung) for t in unended if (rung := paused_at(t)) is not None}
+        assert changes.paused == paused
         assert study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) == unended
         before = now
 
@@ -48,7 +49,7 @@ def _do_something(study: optuna.Study, stream: random.Random) -> None:
         case 0:
             study.tell(trial, stream.random())
         case 1:
-            trial.set_user_attr(DECIDED, {"25": PAUSED})
+            trial.set_user_attr(DECIDED, {stream.choice(["25", "50"]): PAUSED})
         case 2:
             trial.set_user_attr(DECIDED, {"25": "continued"})
         case _:

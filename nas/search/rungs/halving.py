@@ -14,7 +14,8 @@ class SuccessiveHalving(Configured):
     A trial goes on past a rung if it is among the best ``1 / reduction_factor`` of those that have
     reached it by then. Otherwise it is paused, and its worker takes another trial: as more trials reach
     the rung, a paused one may become one of the best, and is continued before a new trial is begun;
-    what is paused at the end of a search waits for a larger ``n_trials``.
+    what is paused at the end of a search waits for a larger ``n_trials``, or goes on where all of the
+    space was asked for and more trials are wanted.
     Nobody waits for others. Differences: a rung is an evaluation of the run and not a budget of its own;
     a share of those that would be paused goes on; a trial whose forecast is hopeless ends.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -52,7 +52,6 @@ class Race:
         self._finished: deque[tuple[dict[int, Values], Values]] = deque(maxlen=LEARNED)
         self._front: list[Values] = []
         self._changes = Changes()
-        self._paused: dict[int, int] = {}
 
     def report(self, trials: Sequence[FrozenTrial], trial: Trial, progress: float, values: Values) -> Answer:
         """Keep what a trial reports, and decide what becomes of it.
@@ -77,23 +76,14 @@ class Race:
     def promoted(self, trials: Sequence[FrozenTrial]) -> Iterator[tuple[FrozenTrial, int]]:
         """Yield the paused trials that may go on by now, with their rung: the highest and best first."""
         self._take_in(trials)
-        for level in sorted(set(self._paused.values()), reverse=True):
-            for number in self._ladder.best(level):
-                if self._paused.get(number) == level:
-                    yield trials[number], level
+        for level in sorted({rung for _, rung in self._changes.paused.values()}, reverse=True):
+            yield from self._paused(self._ladder.best(level), level)
 
-    def farthest(self, trials: Sequence[FrozenTrial]) -> tuple[FrozenTrial, int] | None:
-        """Return the best paused trial of the highest rung that has one, with its rung.
-
-        Where nothing else is left to train and no trial has come to its end, it is continued: a study
-        shall have a winner, however few its trials are.
-        """
+    def resting(self, trials: Sequence[FrozenTrial]) -> Iterator[tuple[FrozenTrial, int]]:
+        """Yield all paused trials, with their rung: the highest and best first."""
         self._take_in(trials)
         for level in reversed(self._ladder.levels):
-            for number in self._ladder.ranked(level):
-                if self._paused.get(number) == level:
-                    return trials[number], level
-        return None
+            yield from self._paused(self._ladder.ranked(level), level)
 
     def hopeless(self, trial: FrozenTrial, told: dict[int, Values] | None = None) -> str | None:
         """Return why a trial has no hope of being among the best, or None while it has.
@@ -145,7 +135,6 @@ class Race:
     def _take_in(self, trials: Sequence[FrozenTrial]) -> None:
         """Note what trials have reported since the last call."""
         for trial in self._changes.take(trials):
-            self._note_pause(trial)
             twin = trial.state.is_finished() and KEY not in trial.user_attrs
             if twin or {REFUSED, *APART} & trial.user_attrs.keys():
                 continue
@@ -156,12 +145,12 @@ class Race:
             if trial.state is TrialState.COMPLETE:
                 self._finish(told, tuple(trial.values))
 
-    def _note_pause(self, trial: FrozenTrial) -> None:
-        level = reports.paused_at(trial)
-        if level is None:
-            self._paused.pop(trial.number, None)
-        else:
-            self._paused[trial.number] = level
+    def _paused(self, numbers: Iterable[int], level: int) -> Iterator[tuple[FrozenTrial, int]]:
+        """Yield those of the trials that are paused at a rung, with it."""
+        for number in numbers:
+            found = self._changes.paused.get(number)
+            if found is not None and found[1] == level:
+                yield found
 
     def _finish(self, told: dict[int, Values], values: Values) -> None:
         """Note the end of a trial, and keep those that no other one dominates."""

@@ -74,12 +74,16 @@ class Grid(optuna.samplers.BaseSampler):
 
     def exhausted(self, study: optuna.Study) -> str:
         """Return a sentence if every configuration was asked for, else an empty string."""
+        return "" if self.held(study) is None else str(self._all_tried())
+
+    def held(self, study: optuna.Study) -> int | None:
+        """Return how many configurations there are if every one was asked for, else None."""
         with self._turn, self._reading(study, without=-1):
             if self._structure is None:
                 left = self._tree.root.free or self._own.busy()
             else:
                 left = self._untried() is not None
-            return "" if left else str(self._all_tried())
+            return None if left else self._count()
 
     def reseed_rng(self) -> None:
         """Optuna calls it in parallel workers: their trials have other numbers, and so other streams."""
@@ -257,9 +261,11 @@ class Grid(optuna.samplers.BaseSampler):
     def _take(self, left: list[int]) -> int:
         return int(self._rng.choice(left)) if self.shuffle else left[0]
 
+    def _count(self) -> int:
+        return self._tree.root.leaves() - self._refused
+
     def _all_tried(self) -> Exhausted:
-        held = self._tree.root.leaves() - self._refused
-        return Exhausted(f"the space holds {held:,} configurations, all are tried")
+        return Exhausted(f"the space holds {self._count():,} configurations, all are tried")
 
 
 def _mistake(name: str, distribution: BaseDistribution) -> str:

@@ -40,16 +40,22 @@ class Track:
     Args:
         folder: of the study; another `Track` of the same folder continues it.
         objectives: names of metrics may be anything.
+        space: what varies.
         more: arguments of `Study`.
         settings: of the rungs.
     """
 
     def __init__(
-        self, folder: Path, objectives: tuple[Objective, ...] = (LOSS,), more: Any = None, **settings: Any
+        self,
+        folder: Path,
+        objectives: tuple[Objective, ...] = (LOSS,),
+        more: Any = None,
+        space: Any = SPACE,
+        **settings: Any,
     ) -> None:
         folder.mkdir(exist_ok=True)
         question = Question(
-            name="s", space=Space(SPACE), base=(), config={}, objectives=objectives, task="t", seed=0
+            name="s", space=Space(space), base=(), config={}, objectives=objectives, task="t", seed=0
         )
         race = Race(SuccessiveHalving(**{"bold": 0.0, **settings}), [0.25, 0.5, 1.0], objectives, 0)
         storage = Journal().open(folder)

@@ -111,6 +111,41 @@ def test_a_study_of_few_trials_has_a_winner_all_the_same(track: Any) -> None:
     assert [row["state"] for row in racing.study.rows()] == ["COMPLETE", "PAUSED", "PAUSED"]
 
 
+def test_what_is_paused_goes_on_before_anything_is_asked_for_twice(track: Any) -> None:
+    racing = track(space={"optimizer.lr": [1, 2, 3, 4]}, hopeless=None)
+    for number in [racing.begin() for _ in range(4)]:
+        racing.report(number, 0.25, number + 1.0)
+    racing.begin(racing.study.next(4), "0")
+    racing.end(0, 0.9)
+    racing.begin(racing.study.next(4), "1")
+    racing.end(1, 1.9)
+    assert racing.study.next(4) is None  # as many as there are, and a half of them stays paused
+    assert racing.study.is_complete(4)
+    racing = track(space={"optimizer.lr": [1, 2, 3, 4]}, hopeless=None)
+    assert not racing.study.is_complete(6)
+    order = racing.study.next(6)
+    assert order.number == 2  # the better one of them
+    racing.begin(order, "2")
+    assert racing.report(2, 0.5, 2.9) == "pause"
+    for number in (2, 3):
+        order = racing.study.next(6)
+        assert order.number == number
+        racing.begin(order, str(number))
+        racing.end(number, 2.0 + number)
+    assert racing.study.asked() == 4
+    assert racing.study.next(6).number == 4  # now one comes again
+
+
+def test_in_a_large_space_what_is_paused_stays_so(track: Any) -> None:
+    racing = track(space={"optimizer.lr": [1, 2, 3, 4, 5]}, hopeless=None)
+    for number in [racing.begin() for _ in range(4)]:
+        racing.report(number, 0.25, number + 1.0)
+    for number in (0, 1):
+        racing.begin(racing.study.next(6), str(number))
+        racing.end(number, number + 0.5)
+    assert racing.study.next(6).number == 4
+
+
 def test_without_pauses_the_worse_end_at_the_rung(track: Any) -> None:
     racing = track(pause=False)
     first, second = racing.begin(), racing.begin()
