@@ -120,12 +120,13 @@ def work(connection: Connection, base: Composed) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # which the fork server holds back
     _end_with_parent()
+    line = _Line(connection)
     try:
-        while (order := connection.recv()) is not None:
+        while (order := line.recv()) is not None:
             with begun(order.folder):
-                told = _result_or_reason(connection, base, order)
-            connection.send(told)
-    except (InterruptedRunError, _BrokenError, *_GONE):
+                told = _result_or_reason(line, base, order)
+            line.send(told)
+    except (InterruptedRunError, _BrokenError, _GoneError):
         return
 
 
@@ -140,7 +141,7 @@ def begun(folder: Path) -> Iterator[None]:
         (folder / BEGUN).touch()
     try:
         yield
-    except _GONE:
+    except _GoneError:
         raise
     except BaseException:
         unmark(folder)
@@ -159,13 +160,44 @@ class _BrokenError(Exception):
     """This process can train nothing any more, and has said so."""
 
 
-def _result_or_reason(connection: Connection, shared: Composed, order: Order) -> Ended | Paused:
+class _GoneError(Exception):
+    """The supervisor is gone: no fault of the trial, nor of a file, as an `OSError` would be within a run."""
+
+
+class _Line:
+    """The connection to the supervisor.
+
+    Args:
+        connection: to it; one whose other end was killed raises `_GoneError`.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def send(self, message: Any) -> None:
+        with _noticing_death():
+            self._connection.send(message)
+
+    def recv(self) -> Any:
+        with _noticing_death():
+            return self._connection.recv()
+
+
+@contextlib.contextmanager
+def _noticing_death() -> Iterator[None]:
     try:
-        with life.heard_by(_Pulse(connection, order.number)):
-            return _train(connection, shared, order)
+        yield
+    except (EOFError, ConnectionError, TimeoutError) as error:
+        raise _GoneError from error
+
+
+def _result_or_reason(line: _Line, shared: Composed, order: Order) -> Ended | Paused:
+    try:
+        with life.heard_by(_Pulse(line, order.number)):
+            return _train(line, shared, order)
     except PausedRunError as error:
         return Paused(order.number, error.seconds)
-    except (InterruptedRunError, *_GONE):
+    except (InterruptedRunError, _GoneError):
         raise
     except InputError as error:
         return Ended(order.number, None, "; ".join(error.mistakes))
@@ -175,7 +207,7 @@ def _result_or_reason(connection: Connection, shared: Composed, order: Order) ->
         keep_trace(order.folder, error)
         told = Ended(order.number, None, faults.reason(error))
         if faults.device_is_lost():
-            connection.send(Broken(order.number, f"lost its GPU: {faults.reason(error)}"))
+            line.send(Broken(order.number, f"lost its GPU: {faults.reason(error)}"))
             raise _BrokenError from error
     faults.free_memory()  # out here, where the exception and what its frames hold are gone
     return told
@@ -184,22 +216,18 @@ def _result_or_reason(connection: Connection, shared: Composed, order: Order) ->
 class _Pulse:
     """Tells the supervisor of signs of life, at most once a second."""
 
-    def __init__(self, connection: Connection, number: int) -> None:
-        self._connection, self._number = connection, number
+    def __init__(self, line: _Line, number: int) -> None:
+        self._line, self._number = line, number
         self._told = time.monotonic()
 
     def __call__(self) -> None:
         now = time.monotonic()
         if now - self._told >= 1.0:
             self._told = now
-            self._connection.send(Alive(self._number))
+            self._line.send(Alive(self._number))
 
 
-_GONE = (EOFError, BrokenPipeError, ConnectionResetError)
-"""What a connection raises whose other end, the supervisor, was killed."""
-
-
-def _train(connection: Connection, shared: Composed, order: Order) -> Ended:
+def _train(line: _Line, shared: Composed, order: Order) -> Ended:
     from nas.config.build import run_of
     from nas.config.compose import with_values
 
@@ -211,16 +239,16 @@ def _train(connection: Connection, shared: Composed, order: Order) -> Ended:
         from nas.search.proxies.measured import scores_of
 
         described["scores"] = scores_of(run)
-    connection.send(Identified(order.number, key, described))
-    if not connection.recv():
+    line.send(Identified(order.number, key, described))
+    if not line.recv():
         return Ended(order.number, None, None)
 
     def rung(progress: float, metrics: dict[str, float]) -> Answer:
-        connection.send(Rung(order.number, progress, metrics))
-        answer: Answer = connection.recv()
+        line.send(Rung(order.number, progress, metrics))
+        answer: Answer = line.recv()
         return answer
 
-    result = run.train(report=lambda line: connection.send(Said(f"trial {order.number}: {line}")), rung=rung)
+    result = run.train(report=lambda text: line.send(Said(f"trial {order.number}: {text}")), rung=rung)
     return Ended(order.number, asdict(result), result.reason)
 
 

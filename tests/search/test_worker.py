@@ -1,14 +1,19 @@
-"""The key of a trial: equal for configurations that train the same function in the same way."""
+"""A worker: the key of what it trains, and what it leaves when its supervisor dies."""
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nas.config.build import build
+from nas.config.compose import compose
 from nas.costs.describe import describe
-from nas.search.worker import begun, trial_key
+from nas.search.worker import BEGUN, Identified, Order, begun, trial_key, work
 
 BASE = ("task=mqar", "task.seq_length=16", "encoder.hidden_size=16", "encoder.num_heads=2", "tracker=none",
         "encoder.hidden_cls=[attn,conv]")  # fmt: skip
@@ -60,3 +65,22 @@ def test_a_folder_that_cannot_be_written_ends_no_worker(tmp_path: Path) -> None:
     (tmp_path / "trials").touch()
     with begun(tmp_path / "trials" / "0"):
         pass
+
+
+def test_a_trial_whose_supervisor_dies_has_not_failed(lab: Any, tmp_path: Path) -> None:
+    ours, theirs = multiprocessing.Pipe()
+
+    def supervise() -> None:
+        with ours:
+            ours.send(Order(0, (), (), tmp_path / "0", "s"))
+            assert isinstance(ours.recv(), Identified)
+            ours.send(True)
+
+    threading.Thread(target=supervise, daemon=True).start()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        work(theirs, compose("train", lab.overrides()))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not (tmp_path / "0" / "error.txt").exists()
+    assert (tmp_path / "0" / BEGUN).exists()  # such deaths are counted
