@@ -68,11 +68,19 @@ class _Remembering(optuna.storages.JournalStorage):
         with self._remembering:
             self._read_changed()
             if study_id not in self._known:
+                found = super().get_all_trials(study_id, deepcopy=False)
                 self._known[study_id] = KnownTrials()
-                self._add(study_id, super().get_all_trials(study_id, deepcopy=False))
+                self._add(study_id, found)
             self._add(study_id, self._new(study_id))
             known = self._known[study_id]
             return known.all() if states is None else known.of(states)
+
+    def delete_study(self, study_id: int) -> None:
+        """Remove a study with its trials."""
+        with self._remembering:
+            super().delete_study(study_id)
+            for trial_id in self._known.pop(study_id, ()):
+                del self._study_of[trial_id]
 
     def _read_changed(self) -> None:
         changed, self._writer.changed = self._writer.changed, set()

@@ -166,3 +166,17 @@ def test_a_journal_on_a_read_only_mount(tmp_path: Path, what: str) -> None:
         check=True,
     )
     assert done.stdout == f"{path} cannot be read and written: Read-only file system\n"
+
+
+def test_a_study_that_was_deleted_has_no_trials(tmp_path: Path) -> None:
+    storage = Journal().open(tmp_path)
+    study = optuna.create_study(storage=storage)
+    study.ask()
+    assert len(study.get_trials(deepcopy=False)) == 1
+    storage.delete_study(study._study_id)
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            study.get_trials(deepcopy=False)
+    again = optuna.create_study(storage=storage)
+    again.ask()
+    assert [t.number for t in again.get_trials(deepcopy=False)] == [0]
