@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Container
+from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.storages.observed import Observed
@@ -44,6 +46,15 @@ class KnownTrials(dict[int, FrozenTrial]):
         self._changed[trial.number] = trial
         self._observed.log.append(trial.number)
 
+    def check_compatible(self, name: str, distribution: BaseDistribution) -> None:
+        """Refuse another kind of parameter under a known name.
+
+        Raises:
+            ValueError: it is one.
+        """
+        earlier = self.distributions.setdefault(name, distribution)
+        check_distribution_compatibility(earlier, distribution)
+
     def all(self) -> Observed:
         """Return all trials by number: the same object as long as none has changed."""
         if self._changed:
@@ -51,9 +62,22 @@ class KnownTrials(dict[int, FrozenTrial]):
             self._changed.clear()
         return self._observed
 
+    def waiting_as(self, template: FrozenTrial, after: int) -> int | None:
+        """Return a trial with a greater id than ``after`` that waits with the attributes of a template."""
+        wanted = as_read(template.user_attrs), as_read(template.system_attrs)
+        for identity, trial in sorted(self._waiting.items()):
+            if identity > after and (trial.user_attrs, trial.system_attrs) == wanted:
+                return identity
+        return None
+
     def of(self, states: Container[TrialState]) -> list[FrozenTrial]:
         """Return those in one of some states, by number."""
         waits = TrialState.WAITING in states
         if waits and not any(state in states for state in TrialState if state is not TrialState.WAITING):
             return [self._waiting[identity] for identity in sorted(self._waiting)]
         return [trial for trial in self.values() if trial.state in states]
+
+
+def as_read(value: Any) -> Any:
+    """Return what comes back of an attribute's value: a server keeps JSON."""
+    return json.loads(json.dumps(value))

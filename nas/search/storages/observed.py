@@ -43,6 +43,11 @@ class Observed(Sequence[FrozenTrial]):
     def __len__(self) -> int:
         return self._count
 
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as of a list
+
     def __iter__(self) -> Iterator[FrozenTrial]:
         return itertools.chain.from_iterable(self._pages)
 

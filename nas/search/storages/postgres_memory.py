@@ -7,7 +7,6 @@ for each trial, and hundreds may be paused.
 from __future__ import annotations
 
 import copy
-import json
 import math
 import threading
 import time
@@ -18,11 +17,11 @@ from datetime import datetime
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.search.storages.known_trials import KnownTrials
+from nas.search.storages.known_trials import KnownTrials, as_read
 from nas.search.storages.postgres_changes import Changes
 from nas.search.storages.postgres_outbox import Outbox
 from nas.search.storages.postgres_writes import OURS, Writes
@@ -64,7 +63,11 @@ class PostgresMemory(WholeStudies):
     def get_all_trials(  # type: ignore[override]  # what does the work of a list, and copies less
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> Sequence[FrozenTrial]:
-        """Return the trials of a study, by number."""
+        """Return the trials of a study, by number.
+
+        Raises:
+            KeyError: there is no such study, or not any more.
+        """
         with self._lock:
             trials = self._studies.setdefault(study_id, KnownTrials())
             self._look(study_id, trials)
@@ -96,7 +99,7 @@ class PostgresMemory(WholeStudies):
             self._making = None
             made = copy.copy(template)
             made.number, made._trial_id = number, trial_id
-            made.user_attrs, made.system_attrs = map(_as_read, (made.user_attrs, made.system_attrs))
+            made.user_attrs, made.system_attrs = map(as_read, (made.user_attrs, made.system_attrs))
             self._made[trial_id], self._study_of[trial_id] = made, study_id
             return trial_id
 
@@ -174,13 +177,8 @@ class PostgresMemory(WholeStudies):
         """Return the trial that a call made whose answer was lost, if it is tried again and was queued."""
         if self._making is None or self._making[0] is not template:
             return None
-        wanted, last = self._making
-        for trial in self.get_all_trials(study_id, deepcopy=False):
-            if trial._trial_id > last and trial.state is wanted.state is TrialState.WAITING:
-                told = (_as_read(wanted.user_attrs), _as_read(wanted.system_attrs))
-                if (trial.user_attrs, trial.system_attrs) == told:
-                    return trial._trial_id
-        return None
+        self.get_all_trials(study_id, deepcopy=False)
+        return self._studies[study_id].waiting_as(*self._making)
 
     def look_anew(self) -> None:
         """Let the next look be one, and the server have what was kept back."""
@@ -196,20 +194,23 @@ class PostgresMemory(WholeStudies):
         if trials.loaded and moment < trials.looked + LOOK_SECONDS and not self._stale:
             return
         news = self._changes.since(study_id, trials.last)
+        self._stale |= news.changed
         if news.unknown:
             self._made.clear()
             for others in self._studies.values():
                 others.loaded = False
+        if not news.exists:
+            self._forget(study_id)
+            raise KeyError(f"study {study_id}")
         if not trials.loaded:
             self._load(study_id, trials)
             return
-        self._stale |= news.changed
         self._study_of.update(dict.fromkeys(news.new, study_id))
         if len(news.new) > MANY:
             self._load(study_id, trials)
         for trial_id in news.new if len(news.new) <= MANY else ():
-            made = trial_id in self._made
-            trials.put(self._made.pop(trial_id) if made else self._inner.get_trial(trial_id))
+            known = trial_id in self._made
+            trials.put(self._made.pop(trial_id) if known else self._inner.get_trial(trial_id))
         for study in self._studies.values():
             self._read(sorted(self._stale & study.keys()), study)
         self._stale.clear()
@@ -258,14 +259,13 @@ class PostgresMemory(WholeStudies):
         with self._writing(trial_id):
             if not self._writes.attribute(trial_id, kind, key, value):
                 getattr(self._rdb, f"set_trial_{kind}_attr")(trial_id, key, value)  # which says why not
-            self._note(trial_id, f"{kind}_attrs", key, _as_read(value))
+            self._note(trial_id, f"{kind}_attrs", key, as_read(value))
 
     def _check_compatible(self, trial_id: int, name: str, distribution: BaseDistribution) -> None:
         """Refuse what Optuna refuses: another kind of parameter under a name, and a trial that has ended."""
         known, trials = self._known(trial_id), self._studies.get(self._study_of.get(trial_id, -1))
         if trials is not None:
-            earlier = trials.distributions.setdefault(name, distribution)
-            check_distribution_compatibility(earlier, distribution)
+            trials.check_compatible(name, distribution)
         if known is not None and known.state.is_finished():
             raise UpdateFinishedTrialError(f"trial {known.number} has ended: it gets no parameter {name}")
 
@@ -294,10 +294,10 @@ class PostgresMemory(WholeStudies):
 
     def delete_study(self, study_id: int) -> None:
         """Remove a study with its trials."""
-        self._studies.pop(study_id, None)
-        super().delete_study(study_id)
+        with self._lock:
+            self._forget(study_id)
+            super().delete_study(study_id)
 
-
-def _as_read(value: Any) -> Any:
-    """Return what comes back of a value: the server keeps JSON."""
-    return json.loads(json.dumps(value))
+    def _forget(self, study_id: int) -> None:
+        for trial_id in self._studies.pop(study_id, ()):
+            self._study_of.pop(trial_id, None)

@@ -110,7 +110,7 @@ def test_what_is_remembered_is_what_the_file_holds(tmp_path: Path) -> None:
     for name in ("s", "other"):
         known = optuna.load_study(study_name=name, storage=study._storage).get_trials(deepcopy=False)
         anew = optuna.load_study(study_name=name, storage=Journal().open(tmp_path)).trials
-        assert list(known) == anew
+        assert known == anew
         assert len(known) == {"s": 5, "other": 1}[name]
 
 

@@ -30,6 +30,8 @@ def test_each_moment_keeps_its_trials(seed: int) -> None:
             trials[made.number : made.number + 1] = [made]
         moments.append((observed.after(changed), trials))
     for observed, trials in moments:
+        assert observed == trials
+        assert trials == observed
         assert len(observed) == len(trials)
         assert all(a is b for a, b in zip(observed, trials, strict=True))
         assert all(observed[i] is trials[i] for i in range(-len(trials), len(trials)))

@@ -21,7 +21,7 @@ from nas.bench.filling import fill
 from nas.config.compose import compose
 from nas.search.plan import plan_search
 from nas.search.rungs.reports import reported
-from nas.search.storages import postgres_memory
+from nas.search.storages import postgres_changes, postgres_memory
 from nas.search.storages.journal import Journal
 from nas.search.storages.postgres import Postgres
 from nas.search.storages.postgres_writes import OURS
@@ -248,3 +248,114 @@ def test_a_bench_fills_a_study_as_optuna_does(server: Any, tmp_path: Path) -> No
         opened.close()
     assert found[0] == found[1]
     assert len(found[0]) == 12
+
+
+def test_a_study_that_was_deleted_has_no_trials(studies: list[optuna.Study]) -> None:
+    first, second, alone = studies
+    ours(first)
+    assert len(seen(first)) == len(seen(second)) == 1
+    optuna.delete_study(study_name=alone.study_name, storage=alone._storage)
+    for study in (first, first, second):
+        with pytest.raises(KeyError):
+            seen(study)
+    with pytest.raises(KeyError):
+        first._storage.get_trial(0)
+
+
+def test_a_change_is_seen_although_another_study_was_looked_at(
+    server: Any, tmp_path: Path, studies: list[optuna.Study]
+) -> None:
+    first, second, _ = studies
+    trial = ours(first)
+    seen(second)
+    trial.report(0.5, 25)
+    other = optuna.create_study(storage=second._storage)
+    assert not seen(other)
+    assert seen(second)[0].intermediate_values == {25: 0.5}
+
+
+def rows(server: Any) -> list[Any]:
+    engine = sqlalchemy.create_engine(server.url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        found = list(connection.execute(sqlalchemy.text("SELECT trial FROM nas_changes WHERE trial >= 0")))
+    engine.dispose()
+    return found
+
+
+def test_old_announcements_are_removed_and_who_has_missed_them_reads_anew(
+    server: Any, studies: list[optuna.Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, alone = studies
+    trials = [ours(first) for _ in range(3)]
+    seen(first), seen(second)
+    for trial in trials:
+        trial.set_user_attr("before", 1)
+    assert len(rows(server)) >= 3
+    monkeypatch.setattr(postgres_changes, "CLEAN_SECONDS", 0.0)
+    for _ in range(4):
+        seen(first)
+    assert not rows(server)
+    trials[0].set_user_attr("after", 1)
+    assert len(rows(server)) == 1
+    assert seen(second) == seen(alone)
+    before = seen(second)
+    assert all(a is b for a, b in zip(before, seen(second), strict=True))  # once is enough
+
+
+def test_nothing_is_removed_that_a_transaction_still_announces(
+    server: Any, studies: list[optuna.Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, alone = studies
+    trial = ours(first)
+    monkeypatch.setattr(postgres_changes, "CLEAN_SECONDS", 0.0)
+    seen(first), seen(second)
+    engine = sqlalchemy.create_engine(server.url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as slow:
+        announce = "INSERT INTO nas_changes SELECT :trial, 'slow', txid_current()"
+        slow.execute(sqlalchemy.text(announce), {"trial": trial._trial_id})
+        held = "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (:trial, 'slow', '1')"
+        slow.execute(sqlalchemy.text(held), {"trial": trial._trial_id})
+        for number in range(5):
+            trial.report(0.5, number)
+            assert seen(first) == seen(second) == seen(alone)
+        slow.commit()
+    engine.dispose()
+    assert seen(second)[0].user_attrs["slow"] == 1
+    assert seen(first) == seen(second) == seen(alone)
+
+
+def test_during_a_long_transaction_a_look_returns_what_is_new_alone(
+    server: Any, studies: list[optuna.Study]
+) -> None:
+    first, second, _ = studies
+    engine = sqlalchemy.create_engine(server.url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as long:
+        long.execute(sqlalchemy.text("SELECT txid_current()"))
+        trials = [ours(first) for _ in range(4)]
+        for trial in trials:
+            trial.set_user_attr("a", 1)
+        seen(second)
+        told = second._storage.inner._changes  # type: ignore[attr-defined]
+        trials[2].set_user_attr("a", 2)
+        last = trials[-1]._trial_id
+        assert told.since(second._study_id, last).changed == {trials[2]._trial_id}
+        assert told.since(second._study_id, last).changed == set()
+    engine.dispose()
+
+
+def test_a_database_that_was_restored_elsewhere_is_no_hindrance(
+    server: Any, tmp_path: Path, studies: list[optuna.Study]
+) -> None:
+    first, _, _ = studies
+    ours(first)
+    engine = sqlalchemy.create_engine(server.url.replace("postgresql:", "postgresql+psycopg:"))
+    restored = """INSERT INTO nas_changes VALUES (-1, '', 1::bigint << 60), (7, 'x', 1::bigint << 60)
+        ON CONFLICT (trial, writer) DO UPDATE SET changed = excluded.changed"""
+    with engine.begin() as connection:  # there, transactions had larger numbers
+        connection.execute(sqlalchemy.text(restored))
+    engine.dispose()
+    storage = Postgres(server.url)
+    opened = optuna.load_study(study_name=first.study_name, storage=storage.open(tmp_path))
+    assert seen(opened)[0] is seen(opened)[0]
+    assert not [row for row in rows(server) if row.trial == 7]
+    storage.close()
