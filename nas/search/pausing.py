@@ -102,11 +102,10 @@ class Pausing:
         trials = self._census.every()
         is_free = self._claims.is_free
         yield from (found for found in self._race.promoted(trials) if is_free(found[0]))
-        resting = (found for found in self._race.resting(trials) if is_free(found[0]))
-        first = next(resting, None)  # the others are not looked for, unless the space is exhausted
-        if first is not None and self._whole.is_tried(self._study, n_trials):
-            yield first
-            yield from resting
+        if self._whole.is_small(n_trials):
+            resting = [found for found in self._race.resting(trials) if is_free(found[0])]
+            if resting and self._whole.is_tried(self._study, n_trials):
+                yield from resting
 
     def _end(self, trial: FrozenTrial, reason: str) -> None:
         self._hands.end_paused(trial, reason)

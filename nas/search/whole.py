@@ -27,9 +27,13 @@ class Whole:
         self._space, self._allowed = space, allowed
         self._grid: Grid | None = None
 
+    def is_small(self, n_trials: int) -> bool:
+        """Return whether the space may hold fewer configurations than trials are wanted."""
+        return self._space.size() <= max(n_trials, COUNTED)
+
     def is_tried(self, study: optuna.Study, n_trials: int) -> bool:
         """Return whether there are fewer configurations than trials wanted, and each was asked for."""
-        if self._space.size() > max(n_trials, COUNTED):
+        if not self.is_small(n_trials):
             return False
         if self._grid is None:
             self._grid = Grid(shuffle=False)

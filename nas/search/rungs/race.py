@@ -76,7 +76,7 @@ class Race:
     def promoted(self, trials: Sequence[FrozenTrial]) -> Iterator[tuple[FrozenTrial, int]]:
         """Yield the paused trials that may go on by now, with their rung: the highest and best first."""
         self._take_in(trials)
-        for level in sorted({rung for _, rung in self._changes.paused.values()}, reverse=True):
+        for level in reversed(self._ladder.levels):
             yield from self._paused(self._ladder.best(level), level)
 
     def resting(self, trials: Sequence[FrozenTrial]) -> Iterator[tuple[FrozenTrial, int]]:
