@@ -253,9 +253,10 @@ def _all_mistakes(kind: Kind, given: _Given, first: Exception) -> list[str]:
         return hydra_compose(kind, overrides, return_hydra_config=True)
 
     groups = group_options(given.for_hydra)
-    found, rest = diagnose.separate(given.for_hydra, groups, attempt, parse)
+    found, missing, rest = diagnose.separate(given.for_hydra, groups, attempt, parse)
     if rest is not None:
-        found.extend(check.mistakes_in(_composed(rest, kind, given).plain, _ROOTS[kind], given.trusted))
+        more = check.mistakes_in(_composed(rest, kind, given).plain, _ROOTS[kind], given.trusted)
+        found.extend(mistake for mistake in more if not diagnose.follows(mistake, missing))
     found = found or [diagnose.first_line(first)]
     for name, called in given.names.items():
         found = [mistake.replace(name, called) for mistake in found]

@@ -25,13 +25,14 @@ def separate(
     groups: dict[str, list[str]],
     attempt: Attempt,
     parse: Callable[[str], Override],
-) -> tuple[list[str], DictConfig | None]:
-    """Return the mistakes, and the configuration that the other overrides make (None if none).
+) -> tuple[list[str], list[str], DictConfig | None]:
+    """Return the mistakes, where choices are missing, and what the other overrides make (None if nothing).
 
     Choices of groups come first, as they decide which keys there are; before them, Hydra's own
-    keys, as one of them adds folders of choices.
+    keys, as one of them adds folders of choices. What follows from a wrong choice is not told.
     """
     mistakes: list[str] = []
+    missing: list[str] = []
     accepted: list[str] = []
     config = _try(attempt, accepted)
     for p in sorted(map(parse, overrides), key=lambda p: _rank(p, groups)):
@@ -39,9 +40,19 @@ def separate(
         if isinstance(new, DictConfig):
             config = new
             accepted.append(str(p.input_line))
-        else:
+        elif not follows(str(p.key_or_group), missing):
             mistakes.append(_explain(p, config, groups, new))
-    return mistakes, config if isinstance(config, DictConfig) else None
+            missing.extend([p.package or _group(p)] if _group(p) in groups else [])
+    return mistakes, missing, config if isinstance(config, DictConfig) else None
+
+
+def follows(mistake: str, missing: Sequence[str]) -> bool:
+    """Return whether a mistake is of a key below a missing choice, or of a slot that names one."""
+    for place in missing:
+        pool, _, name = place.rpartition(".")
+        if mistake.startswith(f"{place}.") or f"={name!r} is not in {pool} [" in mistake:
+            return True
+    return False
 
 
 def _rank(p: Override, groups: dict[str, list[str]]) -> int:

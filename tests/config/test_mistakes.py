@@ -217,6 +217,27 @@ def test_all_that_cannot_be_read_is_told_together() -> None:
     assert len(mistakes("encoder", "a=[", "seed=1")) == 2
 
 
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["+block@encoder.blocks.x=mhaa", "encoder.hidden_cls.0=x"], ["block='mhaa'"]),
+        (
+            ["+block@encoder.blocks.x=mhaa", "encoder.blocks.x.ratio=2", "seed=a"],
+            ["block='mhaa'", "seed='a'"],
+        ),
+        (
+            ["schedule=wdd", "schedule.decay=0.3", "encoder.hidden_cls.0=x"],
+            ["schedule='wdd'", "hidden_cls.0"],
+        ),
+        (["+block@encoder.blocks.x=mhaa", "encoder.hidden_cls=[y,x]"], ["block='mhaa'", "hidden_cls.0='y'"]),
+    ],
+)
+def test_what_follows_from_a_wrong_choice_is_not_told(overrides: list[str], told: list[str]) -> None:
+    found = mistakes(*overrides)
+    assert len(found) == len(told), found
+    assert all(part in mistake for part, mistake in zip(told, found, strict=True)), found
+
+
 def test_a_node_for_another_class_is_one_mistake() -> None:
     [told] = mistakes("encoder.blocks.attn._target_=nas.blocks.none.NoBlock")
     assert told.startswith("encoder.blocks.attn has keys that its _target_ does not take: [")
