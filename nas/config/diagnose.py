@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
+from nas.config.file_names import stands_for_file
 from nas.errors import let_interrupt_pass, nearest, not_allowed
 
 Attempt = Callable[[list[str]], DictConfig]
@@ -99,7 +100,8 @@ def _wrong_choice(p: Override, groups: dict[str, list[str]]) -> str | None:
     ]
     names = value if isinstance(value, list) else [value]
     wrong = [n for n in names if str(n) not in options and str(n) not in nested]
-    return not_allowed(_group(p), wrong[0], sorted([*options, *nested])) if wrong else None
+    offered = sorted(name for name in (*options, *nested) if not stands_for_file(name))
+    return not_allowed(_group(p), wrong[0], offered) if wrong else None
 
 
 def _explain(p: Override, config: DictConfig | str, groups: dict[str, list[str]], error: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nas.config.diagnose import problem
+from nas.config.file_names import name_of_file
 from nas.errors import InputError
 
 BY_PATH = ("experiment", "sweep")
@@ -53,9 +52,7 @@ def register_file(group: str, value: str, outputs: str) -> tuple[str, str] | Non
     if not isinstance(node, DictConfig):
         raise InputError(f"{group}={value!r} must hold keys and values, not a list")
     path = path.resolve()
-    # a letter first: Hydra takes 8_29668804 for a number; and it reads no letters beyond ASCII
-    stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
-    name = f"file_{stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = name_of_file(path)
     _store(group, name, node)
     return name, str(path)
 

@@ -178,6 +178,13 @@ def test_a_sweep_chooses_no_sampler(tmp_path: Path) -> None:
     assert told.endswith("mine.yaml' cannot choose sampler: give sampler=... beside it")
 
 
+def test_files_are_not_offered_under_the_names_that_stand_for_them(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("space: {optimizer.lr: [0.1]}")
+    [told] = mistakes(f"sweep=[{tmp_path / 'mine.yaml'},layr]", kind="search")
+    assert told.startswith("sweep='layr' is not one of [")
+    assert "mine" not in told
+
+
 def test_sweeps_that_cannot_be_merged(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("space: {optimizer.lr: [0.1]}")
     [told] = mistakes(f"sweep=[{tmp_path / 'mine.yaml'}, layer_choice]", kind="search")
