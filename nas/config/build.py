@@ -287,7 +287,8 @@ def _make_members(composed: Composed, folder: Path) -> dict[str, Run]:
         try:
             made[name] = Run(member, folder / name)
         except InputError as error:
-            mistakes.update(dict.fromkeys(placed(name, error.mistakes)))
+            settings = composed.values()["task"]["settings"]
+            mistakes.update(dict.fromkeys(placed(name, error.mistakes, settings)))
     if mistakes:
         raise InputError(*mistakes)
     return made

@@ -133,6 +133,8 @@ def _explain(p: Override, config: DictConfig | str, groups: dict[str, list[str]]
     items = [f"{key}.{item}" for item in value] if isinstance(value := p.value(), dict) else [key]
     if whole := next(filter(None, (_of_space(item, config) for item in items)), None):
         return f"{key}: what a sweep says of {whole} is replaced whole: +space.{whole}=..."
+    if nothing := _null_above(key, config):
+        return f"{key}: {nothing} is null; to give it keys: ++{p.input_line}"
     if _is_unknown(key, config):
         known = [k for k in _keys("", config) if not k.startswith("hydra.")]
         return f"{key} is not a key{nearest(key, known) or _siblings(parent, holder)}"
@@ -176,6 +178,17 @@ def link_above(key: str, config: DictConfig) -> str | None:
             source = str(OmegaConf.to_container(holder, resolve=False)[name]).strip("${}")  # type: ignore[index,call-overload]
             return f"{source}.{below}"
         above, below = parent, f"{name}.{below}"
+    return None
+
+
+def _null_above(key: str, config: DictConfig) -> str | None:
+    """Return the key above another that is there and holds nothing."""
+    while "." in key:
+        key = key.rpartition(".")[0]
+        parent, _, name = key.rpartition(".")
+        holder = OmegaConf.select(config, parent) if parent else config
+        if isinstance(holder, DictConfig) and name in holder:
+            return key if not OmegaConf.is_missing(holder, name) and holder[name] is None else None
     return None
 
 

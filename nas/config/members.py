@@ -42,7 +42,7 @@ def members_of(composed: Composed) -> dict[str, Composed]:
         plain: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
         if name in settings:
             wrong = check.mistakes_in(plain, _ROOT, composed.trusted)
-            mistakes.extend(f"task.settings.{name}.{mistake}" for mistake in wrong)
+            mistakes.extend(_below(f"task.settings.{name}.", mistake) for mistake in wrong)
         made[name] = Composed(
             plain,
             {**composed.choices, "task": composed.choices.get(f"task@task.tasks.{name}")},
@@ -54,9 +54,22 @@ def members_of(composed: Composed) -> dict[str, Composed]:
     return made
 
 
-def placed(name: str, mistakes: tuple[str, ...]) -> list[str]:
-    """Return a member's mistakes with the keys that its task has in the suite."""
-    return [f"task.tasks.{name}.{m.removeprefix('task.')}" if m.startswith("task.") else m for m in mistakes]
+def placed(name: str, mistakes: tuple[str, ...], settings: Mapping[str, Any] | None = None) -> list[str]:
+    """Return a member's mistakes with the keys that they have in the suite, in its task or its settings."""
+    own = {key for key, _ in _leaves((settings or {}).get(name, {}))}
+    found = []
+    for mistake in mistakes:
+        if mistake.startswith("task."):
+            found.append(f"task.tasks.{name}.{mistake.removeprefix('task.')}")
+        else:
+            of_settings = any(mistake.startswith(f"{key}=") for key in own)
+            found.append(_below(f"task.settings.{name}.", mistake) if of_settings else mistake)
+    return found
+
+
+def _below(prefix: str, mistake: str) -> str:
+    """Return a mistake with longer keys, in what it offers too."""
+    return prefix + mistake.replace("did you mean '", f"did you mean '{prefix}")
 
 
 def _member_config(config: DictConfig, name: str, settings: Mapping[str, Any]) -> DictConfig:

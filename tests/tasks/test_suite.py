@@ -172,12 +172,22 @@ def test_mistakes_of_all_members_are_told_together(tmp_path: Path) -> None:
         ("task.settings={mqar: {task: {}}}", "task.settings.mqar='task' is not one of"),
         ("task.settings={mqar: {trainer: {step: 5}}}", "task.settings.mqar.trainer.step is not a key here"),
         ("task.settings={mqar: {trainer: {steps: no}}}", "task.settings.mqar.trainer.steps='no' must be"),
+        ("task.settings={mqar: {trainer: {stepss: 5}}}", "did you mean 'task.settings.mqar.trainer.steps'?"),
+        ("task.settings={mqar: {optimizer: {lr: -1}}}", "task.settings.mqar.optimizer.lr=-1 must be greater"),
+        ("optimizer.lr=-1", "optimizer.lr=-1 must be greater"),
+        (
+            "task.settings.mqar.trainer.steps=5",
+            "task.settings.mqar.trainer.steps: task.settings is null; to "
+            "give it keys: ++task.settings.mqar.trainer.steps=5",
+        ),
     ],
 )
 def test_wrong_input(override: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         suite(tmp_path, *override.split(" ") if override[0] == "+" else [override])
     assert any(told in mistake for mistake in caught.value.mistakes), caught.value.mistakes
+    if "optimizer" in override:
+        assert caught.value.mistakes[0].startswith(told)
 
 
 class Fixed:
