@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.config.compose import Composed, compose
 from nas.config.instantiate import instantiate_node
+from nas.config.named import with_keys
 from nas.config.parts import build_encoder, make_parts
 from nas.config.starting import form_of, start_of
 from nas.errors import InputError
@@ -75,7 +76,10 @@ class Run(_AnyRun):
         self.start = start_of(self.config)
         self.parts = make_parts(self.config)
         self.task: Task = self.parts["task"]
-        self.encoder: EncoderScaffold = build_encoder(self.config, self.task)
+        try:
+            self.encoder: EncoderScaffold = build_encoder(self.config, self.task)
+        except InputError as error:
+            raise InputError(*with_keys(error.mistakes, self.config["encoder"], composed.plain)) from None
         self.folder = folder or self._own_folder(self.task.name)
 
     def train(self, report: Say = say, rung: Rung | None = None, watch: Watch | None = None) -> RunResult:

@@ -310,6 +310,37 @@ def test_what_does_not_fit_is_told_when_it_is_built(override: str, parts: list[s
     assert all(part in str(caught.value) for part in parts), str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["encoder.blocks.attn.num_heads=3"], "encoder.hidden_size=16 is not a multiple of "
+         "encoder.blocks.attn.num_heads=3"),
+        (["encoder.num_heads=3"], "encoder.hidden_size=16 is not a multiple of encoder.num_heads=3 "
+         "(and 2 more)"),
+        (["encoder.blocks.conv.kernel_size=4"], "encoder.blocks.conv.kernel_size=4 must be odd, so that the "
+         "filter is centred: 3 or 5"),
+        (["+block@encoder.blocks.two=recursive/parallel", "encoder.hidden_cls=[two]", "encoder.num_heads=3"],
+         "num_heads=3"),
+    ],
+)  # fmt: skip
+def test_what_a_block_refuses_is_told_with_the_keys_of_the_configuration(
+    overrides: list[str], told: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        build([*SMALL, *overrides])
+    [mistake] = caught.value.mistakes
+    assert mistake.startswith("hidden_cls[")
+    assert mistake.endswith(told)
+
+
+def test_a_shared_block_is_told_with_its_keys_too() -> None:
+    with pytest.raises(InputError) as caught:
+        build([*SMALL, "encoder.blocks.attn._partial_=false", "encoder.blocks.attn.num_heads=3"])
+    assert str(caught.value) == (
+        "encoder.blocks.attn: encoder.hidden_size=16 is not a multiple of encoder.blocks.attn.num_heads=3"
+    )
+
+
 def test_mistakes_of_several_parts_are_told_together() -> None:
     with pytest.raises(InputError) as caught:
         build([*SMALL, "optimizer.lr=-1", "trainer.steps=0", "task.num_pairs=100"])
