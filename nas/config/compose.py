@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nas.config import check, diagnose, links
 from nas.config.groups import group_options, hydra_loaded
+from nas.config.of_run import with_choices
 from nas.config.overrides import assigned, is_value, listed, parse, readable
 from nas.config.root import SEARCH_ONLY
 from nas.config.sources import BY_PATH, register_file
@@ -72,7 +73,7 @@ def compose(kind: Kind, overrides: Sequence[str]) -> Composed:
         composed = _with_known_choices(kind, given) or _anew(kind, given)
     mistakes = check.mistakes_in(composed.plain, _ROOTS[kind], given.trusted)
     if mistakes:
-        raise InputError(*mistakes)
+        raise InputError(*with_choices(mistakes, composed.overrides, composed.choices))
     return composed
 
 

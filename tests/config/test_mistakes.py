@@ -12,6 +12,7 @@ from nas.config.build import build
 from nas.config.compose import Composed, Kind, compose, with_values
 from nas.config.overrides import parse
 from nas.errors import InputError
+from nas.train.folder import claim
 
 POOL = "['attn', 'conv', 'ffn', 'fourier', 'layer', 'local', 'loop', 'mlp', 'none', 'reuse', 'ssm']"
 KEYS = (
@@ -339,6 +340,21 @@ def test_a_shared_block_is_told_with_its_keys_too() -> None:
     assert str(caught.value) == (
         "encoder.blocks.attn: encoder.hidden_size=16 is not a multiple of encoder.blocks.attn.num_heads=3"
     )
+
+
+def test_a_runs_configuration_needs_its_choices(tmp_path: Path) -> None:
+    run = build(["task=parity", "tracker=none", "optimizer.lr=0.002"])
+    claim(tmp_path, run.config, run.overrides)
+    experiment = f"experiment={tmp_path / 'config.yaml'}"
+    needs = f"experiment={str(tmp_path / 'config.yaml')!r} needs the choices of its run: add"
+    assert mistakes(experiment) == [f"{needs} task=parity tracker=none"]
+    assert mistakes(experiment, "tracker=none", "seed=x") == [
+        f"{needs} task=parity",
+        "seed='x' must be an integer",
+    ]
+    assert compose("train", [experiment, "task=parity", "tracker=none"]).values() == run.config
+    (tmp_path / "overrides.txt").unlink()
+    assert mistakes(experiment)[0].startswith("task has keys that its _target_ does not take")
 
 
 def test_mistakes_of_several_parts_are_told_together() -> None:
