@@ -27,9 +27,12 @@ def parse(override: str) -> Override:
 
 
 def _quoting(override: str, told: str) -> str:
-    key, equals, _ = override.partition("=")
+    key, equals, text = override.partition("=")
     if not equals or not told.startswith(("token recognition", "mismatched")):
         return ""
+    if text.startswith("[") and text.endswith("]"):
+        items = ",".join(as_item(item.strip(" '\"")) for item in text[1:-1].split(","))
+        return f'; in a list, an item with such signs needs quotes: "{key}=[{items}]"'
     return f"; a value with such signs needs quotes within the shell's: {key}='\"...\"'"
 
 

@@ -111,6 +111,8 @@ EXACT = {
     "no viable alternative at input '[attn'",
     "optimizer.lr=a;b": "'optimizer.lr=a;b' cannot be read: token recognition error at: ';'; "
     "a value with such signs needs quotes within the shell's: optimizer.lr='\"...\"'",
+    "encoder.hidden_cls=[café,ffn]": "'encoder.hidden_cls=[café,ffn]' cannot be read: token recognition "
+    "error at: 'é'; in a list, an item with such signs needs quotes: \"encoder.hidden_cls=['café',ffn]\"",
     "trainer={stepz: 3}": "trainer.stepz is not a key; did you mean 'trainer.steps'?",
     "experiment=missing.yaml": "experiment='missing.yaml': there is no file missing.yaml",
     "trusted_targets=[my]": "trusted_targets=['my'] must be a list of prefixes with a dot, "
