@@ -28,7 +28,7 @@ def group_options(overrides: Sequence[str] = ()) -> dict[str, list[str]]:
     # The loader's own methods copy the whole repository at each call: 9 ms, fifty times.
     loader = GlobalHydra.instance().config_loader()
     repository: Any = loader.repository  # type: ignore[attr-defined]
-    folders = _folders(overrides)
+    folders = search_paths(overrides)
     if folders:
         paths = copy.deepcopy(loader.get_search_path())
         for folder in folders:
@@ -52,7 +52,7 @@ def choices_of(overrides: Sequence[str], group: str) -> list[str]:
         return group_options(overrides).get(group, [])
 
 
-def _folders(overrides: Sequence[str]) -> list[str]:
+def search_paths(overrides: Sequence[str]) -> list[str]:
     """Return the further search paths that overrides name, as far as Hydra can read such."""
     values = [
         p.value() for p in map(parse, overrides) if p.key_or_group == "hydra.searchpath" and is_value(p)

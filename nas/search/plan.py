@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.config.build import AnyRun
 from nas.config.compose import Composed, compose
+from nas.config.groups import search_paths
 from nas.config.instantiate import instantiate_node
 from nas.config.overrides import parse
 from nas.config.root import SEARCH_ONLY
@@ -70,8 +71,8 @@ def plan_search(search: Composed) -> Plan:
     """
     config = search.values()
     base = shared_overrides(search)
-    wrong_sweeps = [*conflicts(_sweeps(base)), *without_effect(_sweeps(base))]
-    if wrong_sweeps:
+    sweeps, further = _sweeps(base), search_paths(base)
+    if wrong_sweeps := [*conflicts(sweeps, further), *without_effect(sweeps, further)]:
         raise InputError(*wrong_sweeps)
     composed = compose("train", base)
     mistakes = [*_number_mistakes(config), *_part_mistakes(config), *study_mistakes(config["study"])]
@@ -90,7 +91,7 @@ def plan_search(search: Composed) -> Plan:
     if mistakes or (mistakes := gate.mistakes()):
         raise InputError(*mistakes)
     question = Question(
-        name=config["study"] or called(_sweeps(base)) or "search",
+        name=config["study"] or called(sweeps) or "search",
         space=space,
         base=tuple(o for o in base if _root(o) not in PLACES),
         config={k: v for k, v in reference.config.items() if k not in NOT_IDENTITY},

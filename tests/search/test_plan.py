@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,6 +187,20 @@ def test_sweeps_are_composed(lab: Any) -> None:
         plan_search(compose("search", lab.overrides(f"sweep=[{first},{third}]")))
     assert len(caught.value.mistakes) == 2
     assert "space.optimizer.lr is [0.1] in sweep=" in caught.value.mistakes[0]
+
+
+def test_sweeps_of_a_further_folder_are_compared_too(lab: Any, tmp_path: Path) -> None:
+    (tmp_path / "sweep").mkdir()
+    for name, rate in (("one", 0.1), ("two", 0.2)):
+        text = f"# @package _global_\nspace:\n  optimizer.lr: [{rate}]\nsampler:\n  seed: 1\n"
+        (tmp_path / "sweep" / f"{name}.yaml").write_text(text)
+    folder = f"hydra.searchpath=['file://{tmp_path}']"
+    with pytest.raises(InputError) as caught:
+        plan_search(compose("search", lab.overrides("sweep=[one,two]", folder)))
+    assert list(caught.value.mistakes) == [
+        "space.optimizer.lr is [0.1] in sweep=one and [0.2] in sweep=two: compose sweeps that agree",
+        "sampler in sweep=two has no effect: give sampler... on the command line",
+    ]
 
 
 def test_constraints_are_given_on_the_command_line_as_in_a_sweep(lab: Any) -> None:
