@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -49,6 +49,9 @@ def run_command(kind: Kind, action: Action, arguments: Sequence[str] | None = No
         return FAILED
     except ElsewhereError:  # which has told why
         return FAILED
+    except UnicodeEncodeError as error:  # a folder's name, from the environment or of where we stand
+        tell(f"error: {_beyond(error)}")
+        return WRONG_INPUT
     except (NasError, OSError) as error:  # a full disk, a folder without permission
         tell(f"error: {error}")
         return FAILED
@@ -110,6 +113,8 @@ def _interruptible(do: Callable[[], int]) -> int:
 
 
 def _dispatch(kind: Kind, action: Action, given: list[str]) -> int:
+    if unreadable := list(_unreadable(given)):
+        raise InputError(*unreadable)
     arguments = _parse(given)
     overrides = _overrides(arguments)
     if any(getattr(arguments, name) for name in _INFORMATION):
@@ -119,6 +124,29 @@ def _dispatch(kind: Kind, action: Action, given: list[str]) -> int:
     if arguments.multirun:
         return _run_grid(kind, action, overrides)
     return action(compose(kind, overrides))
+
+
+def _unreadable(given: Sequence[str]) -> Iterator[str]:
+    """Say which arguments hold letters that this process cannot read, and so cannot write either."""
+    for text in given:
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            yield _beyond(error)
+
+
+def _beyond(error: UnicodeEncodeError) -> str:
+    """Say which letters are beyond an encoding: the locale's, where they are Python's stand-ins for bytes."""
+    stand_in = error.object[error.start] in _STAND_INS
+    encoding = sys.getfilesystemencoding() if stand_in else error.encoding
+    around = error.object[max(0, error.start - 40) : error.end + 40]
+    shown = around.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    outputs = " and leave PYTHONIOENCODING out" if "PYTHONIOENCODING" in os.environ else ""
+    advice = "" if encoding == "utf-8" else f": set PYTHONUTF8=1{outputs}"
+    return f"{shown!r} has letters beyond this process's encoding, {encoding}{advice}"
+
+
+_STAND_INS = frozenset(map(chr, range(0xDC80, 0xDD00)))
 
 
 def _parse(given: list[str]) -> argparse.Namespace:

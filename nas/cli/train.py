@@ -26,7 +26,7 @@ def train(composed: Composed) -> int:
     try:
         with Display() as display:
             result = run.train(report=say, watch=display.watch)
-    except (NasError, OSError):
+    except (NasError, OSError, UnicodeEncodeError):
         raise
     except Exception as error:  # of a block or task that a user wrote, as a rule
         raise _failed(error, run.folder) from error

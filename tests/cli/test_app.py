@@ -250,3 +250,20 @@ def test_ctrl_c_while_the_interpreter_ends(tmp_path: Path) -> None:
     ended = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == DONE, ended.stderr
     assert ended.stderr == ""
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+BEYOND = "has letters beyond this process's encoding, ascii: set PYTHONUTF8=1"
+
+
+def test_letters_that_the_locale_does_not_know(shell: Any, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    given = shell("nas-train", "paths.outputs=öut", "task=müar", folder=tmp_path, **ASCII)
+    assert given.code == WRONG_INPUT
+    assert given.err.splitlines() == [
+        f"error: 'paths.outputs=\\xf6ut' {BEYOND}", f"error: 'task=m\\xfcar' {BEYOND}"
+    ]  # fmt: skip
+    environment = {**ASCII, "NAS_CACHE": str(tmp_path / "ö")}
+    found = shell("nas-train", *tiny, folder=tmp_path, **environment)
+    assert found.code == WRONG_INPUT
+    assert found.err.splitlines()[-1].endswith(f"\\xf6' {BEYOND}")
+    assert "Traceback" not in found.err
