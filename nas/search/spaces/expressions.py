@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nas.errors import InputError
@@ -55,10 +55,19 @@ class Expression:
             self.body = ast.parse(_in_brackets(text.strip()), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise InputError(f"{place}={text!r} cannot be read: it may hold {_ALLOWED}") from None
-        self.keys: frozenset[str] = frozenset(self._keys_below(self.body))
+        named = self._named_below(self.body)
+        items = list(_items_below(self.body))
+        self.keys: frozenset[str] = frozenset(str(key_of(node)) for node in named)
+        self._items = frozenset(f"{key_of(node)}.{index}" for node, index in items)
+        self._whole = frozenset(str(key_of(n)) for n in named if all(n is not node for node, _ in items))
 
     def __str__(self) -> str:
         return str(self.text)
+
+    def reads(self, key: str) -> bool:
+        """Return whether the condition needs a key's value: by its name, or as an item of a list."""
+        holder, _, last = key.rpartition(".")
+        return key in self.keys or key in self._items or (last.isdecimal() and holder in self._whole)
 
     def holds(self, value_of: Lookup) -> bool:
         """Return whether the condition is met.
@@ -77,12 +86,12 @@ class Expression:
     def _mistake(self, what: str) -> InputError:
         return InputError(f"{self.place}={self.text!r}: {what}")
 
-    def _keys_below(self, node: ast.expr) -> list[str]:
-        """Return the keys that are named, and refuse every node that is not allowed."""
+    def _named_below(self, node: ast.expr) -> list[ast.expr]:
+        """Return the nodes that name keys, and refuse every node that is not allowed."""
         key = key_of(node)
         if key is not None:
-            return [] if key in _CONSTANTS else [key]
-        return [key for child in self._children(node) for key in self._keys_below(child)]
+            return [] if key in _CONSTANTS else [node]
+        return [named for child in self._children(node) for named in self._named_below(child)]
 
     def _children(self, node: ast.expr) -> list[ast.expr]:
         match node:
@@ -168,6 +177,13 @@ _TEXT_OR_KEY = re.compile(r"'[^']*'|\"[^\"]*\"|[^\W\d]\w*(?:\.\w+)+")
 def _in_brackets(text: str) -> str:
     """Return a condition with ``key.0`` as ``key[0]``, which is Python's grammar."""
     return _TEXT_OR_KEY.sub(lambda m: m[0] if m[0][0] in "'\"" else re.sub(r"\.(\d+)\b", r"[\1]", m[0]), text)
+
+
+def _items_below(node: ast.expr) -> Iterator[tuple[ast.expr, int]]:
+    """Yield the list and index of every single item that is read, those from the end left out."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Subscript) and (index := index_of(part.slice)) is not None and index >= 0:
+            yield part.value, index
 
 
 def index_of(node: ast.expr) -> int | None:

@@ -100,7 +100,8 @@ class Space:
         while waiting:
             other = waiting.pop()
             block, when = self._holder(other), self._when.get(other.name)
-            keys = {*([block.slots.key] if block else []), *(when.keys if when else ())} - found
+            read = [e.name for e in self.entries if when and when.reads(e.name)]
+            keys = {*([block.slots.key] if block else []), *read} - found
             found |= keys
             waiting.extend(e for e in self.entries if e.name in keys)
         return found
@@ -251,7 +252,7 @@ def _in_order(found: Mapping[str, Entry], when: Mapping[str, Expression]) -> lis
 
     def waits_for(key: str) -> Iterator[str]:
         yield from (slots.key for slots in lists if block_of(key, slots) is not None)
-        yield from (k for k in (when[key].keys if key in when else ()) if k in found)
+        yield from (k for k in found if key in when and when[key].reads(k))
 
     while len(ordered) < len(found):
         ready = [k for k in found if k not in ordered and all(w in ordered for w in waits_for(k))]

@@ -94,3 +94,11 @@ def test_values_that_do_not_fit_are_told(text: str, why: str) -> None:
     with pytest.raises(InputError, match=why) as caught:
         holds(text)
     assert str(caught.value).startswith(f"forbid.0={text!r}")
+
+
+def test_what_a_condition_reads() -> None:
+    expression = Expression("x.list[0] == 'a' and x.other[-1] == 'b' and len(x.third) > 1", "forbid.0")
+    read = ("x.list.0", "x.other.0", "x.other.7", "x.third.3", "x.list", "x.third")
+    not_read = ("x.list.1", "x", "x.third.a", "x.fourth.0")
+    assert all(map(expression.reads, read))
+    assert not any(map(expression.reads, not_read))

@@ -178,3 +178,22 @@ def test_slots_keep_their_order() -> None:
     assert isinstance(entry, Slots)
     values = dict(zip((item.name for item in entry.items), "cab", strict=True))
     assert space.render(lambda p: values[p.name]) == ["encoder.hidden_cls=[c,a,b]"]
+
+
+@pytest.mark.parametrize(
+    "when", ["x.list.1 == 'a'", "x.list[1] == 'a'", "'a' in x.list", "x.list[-1] == 'a'"]
+)
+def test_a_condition_waits_for_the_item_of_a_list_that_it_reads(when: str) -> None:
+    described = {"rate": {"choices": [1.0, 2.0], "when": when}, "x.list.1": ["a", "b"]}
+    assert [entry.name for entry in Space(described).entries] == ["x.list.1", "rate"]
+
+
+def test_a_condition_does_not_wait_for_another_item() -> None:
+    described = {"rate": {"choices": [1.0, 2.0], "when": "x.list[0] == 'a'"}, "x.list.1": ["a", "b"]}
+    assert [entry.name for entry in Space(described).entries] == ["rate", "x.list.1"]
+
+
+def test_what_decides_whether_a_key_is_asked_for_holds_single_items() -> None:
+    described = {"x.list.1": ["a", "b"], "rate": {"choices": [1.0, 2.0], "when": "x.list.1 == 'a'"}}
+    space = Space(described)
+    assert space.needed_by(space.entries[1]) == {"x.list.1"}
