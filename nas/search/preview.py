@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import random
-import statistics
-import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from nas.config.build import AnyRun, SuiteRun, run_of
+from nas.config.build import run_of
 from nas.config.compose import with_values
 from nas.errors import InputError, let_interrupt_pass
 from nas.progress import duration, quantity, say
 from nas.search.faults import reason
+from nas.search.pace import STEPS, Pace, pace
 from nas.search.plan import Plan
 from nas.search.spaces.space import Space
 
-SAMPLES, TIMED_STEPS = 5, 6
+SAMPLES = 5
+_BUSY = 1.5
+"""A machine on which everything takes so many times as long as alone is said to be busy."""
 
 
 def preview(plan: Plan) -> None:
@@ -35,7 +36,7 @@ def preview(plan: Plan) -> None:
             print(f"  {key}: {told}")
     print(f"size: {size_in_words(space)}\n\n{SAMPLES} samples")
     stream = random.Random(plan.question.seed)
-    seconds = []
+    paces: list[Pace] = []
     for _ in range(SAMPLES):
         drawn = plan.gate.sample(stream)
         assert drawn is not None  # a plan without any is refused
@@ -48,19 +49,26 @@ def preview(plan: Plan) -> None:
         facts = run.description
         run.task.prepare(Path(config["paths"]["cache"]).expanduser(), say)
         try:
-            seconds.append(seconds_per_trial(run))
+            paces.append(pace(run))
         except Exception as error:  # of a block of the user's: such a trial fails, and the search goes on
             let_interrupt_pass(error)
             print(f"  {facts['string']}: fails: {reason(error)}\n    {' '.join(values)}")
             continue
         size, flops = quantity(facts["parameters"]), quantity(facts["flops_per_token"])
-        cost = f"{size} parameters, {flops} FLOPs per token, about {duration(seconds[-1])}"
+        cost = f"{size} parameters, {flops} FLOPs per token, about {duration(paces[-1].alone)}"
         print(f"  {facts['string']}: {cost}\n    {' '.join(values)}")
-    if not seconds:
-        return
-    whole = sum(seconds) / len(seconds) * config["n_trials"] / plan.workers
-    pruned = " if no trial stays at a rung" if config["rungs"] else ""
-    print(f"\nabout {duration(whole)} in all{pruned} (measured over {TIMED_STEPS} steps of each sample)")
+    if paces:
+        print(f"\n{_in_all(plan, paces)}")
+
+
+def _in_all(plan: Plan, paces: Sequence[Pace]) -> str:
+    """Return how long the search will take, in words."""
+    share = plan.config["n_trials"] / plan.workers / len(paces)
+    alone, now = share * sum(p.alone for p in paces), share * sum(p.now for p in paces)
+    pruned = " if no trial stays at a rung" if plan.config["rungs"] else ""
+    told = f"about {duration(alone)} in all{pruned} (measured over {STEPS} steps of each sample)"
+    busy = f"; {duration(now)} as long as other programs use the cores as they do now"
+    return told + (busy if now > _BUSY * alone else "")
 
 
 def size_in_words(space: Space) -> str:
@@ -69,26 +77,3 @@ def size_in_words(space: Space) -> str:
     at_most = "at most " if space.is_restricted() else ""
     ranges = [f"a continuous {name}" for name in continuous]
     return " x ".join([f"{at_most}{space.discrete_size():,.0f}", *ranges])
-
-
-def seconds_per_trial(run: AnyRun) -> float:
-    """Return how long a run would take, from its first steps; evaluations are not counted."""
-    from nas.train.loop import TrainingLoop
-
-    if isinstance(run, SuiteRun):
-        return sum(map(seconds_per_trial, run.members.values()))
-    parts = run.parts
-    if (budget := parts["trainer"].budget["seconds"]) is not None:
-        return float(budget)
-    with tempfile.TemporaryDirectory() as folder:
-        model = run.task.model(run.encoder)
-        loop = TrainingLoop(
-            parts["trainer"], model, run.task, parts["optimizer"], parts["schedule"],
-            run.config["seed"], Path(folder), "", say,
-        )  # fmt: skip
-        times = []
-        for _ in range(TIMED_STEPS):
-            began = time.monotonic()
-            loop.step()
-            times.append(time.monotonic() - began)
-    return statistics.median(times[1:]) * loop.steps_in_all()  # the first step warms up
