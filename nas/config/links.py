@@ -67,6 +67,16 @@ def copied(value: Any) -> Any:
     return [copied(child) for child in value] if isinstance(value, list) else value
 
 
+def parted(plain: dict[str, Any], key: str) -> None:
+    """Copy all that holds what stands under a dotted key, so that it may be set for ``plain`` alone."""
+    holder: Any = plain
+    for part in key.split(".")[:-1]:
+        place = _place(holder, part)
+        if place is None or not isinstance(holder[place], dict | list):
+            return
+        holder[place] = holder = holder[place].copy()
+
+
 def set_plain(plain: dict[str, Any], key: str, value: Any) -> bool:
     """Set the value under a dotted key; return False, and do nothing, unless it only replaces a value.
 

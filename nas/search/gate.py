@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from nas.errors import InputError
 from nas.progress import say
+from nas.search.climb import Nearest
 from nas.search.constraints import COSTS, LATENCY, Limit
 from nas.search.latency import Latency
 from nas.search.match import Match
@@ -19,7 +21,9 @@ from nas.search.spaces.space import Space, lines
 
 ATTEMPTS = 10_000
 _SOON = 500
-"""After so many without success it is told that more are looked at: all take a minute or two."""
+"""After so many without success it is told that more are looked at: that takes seconds, with a match more."""
+_PRICED = 1000
+"""After so many whose cost was too high or low, as many changes of the nearest ones find more than chance."""
 _REMEMBERED = 20_000
 
 
@@ -76,6 +80,7 @@ class Gate:
         self._wanted = {limit.measure for limit in limits} | set(wanted)
         self._timer: Latency | None = None
         self._known: dict[frozenset[tuple[str, str]], Verdict] = {}
+        self._priced_so_far = 0
 
     @property
     def open(self) -> bool:
@@ -97,12 +102,19 @@ class Gate:
         """Return whether a configuration may be trained."""
         return self.judge(values).fits
 
-    def sample(self, stream: random.Random, attempts: int = ATTEMPTS) -> dict[str, Scalar] | None:
-        """Return random parameters that may be trained, or None if there are none among many."""
-        for _ in range(attempts):
+    def sample(self, stream: random.Random) -> dict[str, Scalar] | None:
+        """Return random parameters that may be trained.
+
+        Where hardly any may, they are changed from some that come near. None: none were found.
+        """
+        nearest = Nearest(self.space, lambda values: sum(self.judge(values).broken.values()))
+        priced = self._priced_so_far
+        for _ in range(ATTEMPTS):
             values = self.space.draw(stream)
-            if self.allows(values):
+            if nearest.fits(values):
                 return values
+            if self._priced_so_far - priced >= _PRICED:
+                return nearest.climbed(stream, _PRICED)
         return None
 
     def mistakes(self) -> list[str]:
@@ -111,19 +123,19 @@ class Gate:
             return []
         stream = random.Random(0)
         try:
-            if self.sample(stream, _SOON) is not None:
+            if any(self.allows(self.space.draw(stream)) for _ in range(_SOON)):
                 return []
-            say(f"of {_SOON:,} samples no configuration may be trained: looking at {ATTEMPTS:,} ...")
-            if self.sample(stream, ATTEMPTS - _SOON) is not None:
+            say(f"of {_SOON:,} samples no configuration may be trained: looking at more ...")
+            if self.sample(stream) is not None:
                 return []
         except InputError as error:
             return list(error.mistakes)
-        return [f"no configuration may be trained: of {ATTEMPTS:,} samples {self._tightest()}"]
+        return [f"no configuration may be trained: of {len(self._known):,} looked at {self._tightest()}"]
 
     def _tightest(self) -> str:
         """Say which rule most samples break, and how near the nearest comes."""
         seen = list(self._known.values())
-        counts = {rule: sum(rule in v.broken for v in seen) for v in seen for rule in v.broken}
+        counts = Counter(rule for verdict in seen for rule in verdict.broken)
         rule = max(counts, key=lambda name: counts[name])
         breaking = [v for v in seen if rule in v.broken]
         nearest = min(breaking, key=lambda v: v.broken[rule])
@@ -139,6 +151,7 @@ class Gate:
             return Verdict(changes, {forbidden.place: 1.0}, f"{forbidden.place}: {forbidden} is forbidden")
         if self._pricing is None or not (self._wanted or self._match):
             return Verdict(changes)
+        self._priced_so_far += 1
         try:
             return self._priced(self._pricing, changes)
         except InputError as error:

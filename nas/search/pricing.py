@@ -62,7 +62,7 @@ class Pricing:
         task = _task(json.dumps(links.followed(plain["task"], plain)))
         fit_embedding(node.get("embedding"), task)
         fit_blocks(node.get("blocks"), node.get("embedding"))
-        batch_size = links.followed(plain["trainer"], plain)["batch_size"]
+        batch_size = links.followed(plain["trainer"]["batch_size"], plain)
         return Candidate(node, task.seq_length, batch_size)
 
     def costs(self, changes: Mapping[str, Any]) -> dict[str, float]:

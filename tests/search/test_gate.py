@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +106,32 @@ def test_what_is_forbidden_sees_links_and_choices(shared: Composed) -> None:
 
 
 def test_nothing_feasible_names_the_tightest_rule(shared: Composed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.search.gate.ATTEMPTS", 60)
+    monkeypatch.setattr("nas.search.gate._SOON", 20)
+    monkeypatch.setattr("nas.search.gate._PRICED", 20)
     made = gate(shared, limits=(Limit("cost/parameters", high=500), Limit("cost/flops_per_token", high=1e12)))
-    monkeypatch.setattr(Gate.sample, "__defaults__", (60,))
     [mistake] = made.mistakes()
-    assert mistake.startswith(
-        "no configuration may be trained: of 60 samples none meets constraints.cost/parameters"
-    )
+    told = r"no configuration may be trained: of (\d+) looked at none meets constraints.cost/parameters; .*"
+    found = re.fullmatch(told, mistake)
+    assert found is not None
+    assert 20 < int(found[1]) <= 60
     assert "is above max=500" in mistake
+
+
+def test_a_few_among_many_are_found(shared: Composed) -> None:
+    space = {"encoder.hidden_cls": {"slots": 8, "choices": ["attn", "ffn", "conv", "mlp"]}}
+    prices = gate(shared, space, wanted=("cost/parameters",))
+    smallest = prices.judge({f"encoder.hidden_cls.{i}": "conv" for i in range(8)}).measures["cost/parameters"]
+    made = gate(shared, space, limits=(Limit("cost/parameters", high=smallest),))  # one of 65,536
+    found = made.sample(random.Random(0))
+    assert found is not None
+    assert made.allows(found)
+    assert made.mistakes() == []
+
+
+def test_what_is_forbidden_and_costs_nothing_to_judge_is_drawn_more_often(shared: Composed) -> None:
+    space = {"encoder.hidden_cls": {"slots": 6, "choices": ["attn", "ffn", "conv", "mlp"]}}
+    made = gate(shared, space, ("not count(encoder.hidden_cls, 'attn') == 6",))  # one of 4,096 is left
+    assert made.mistakes() == []
 
 
 def test_an_open_gate_lets_everything_through(shared: Composed) -> None:

@@ -53,6 +53,8 @@ class Base:
     def changed(self, changes: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, str | None]]:
         """Return plain values with changes made, links kept, and the names chosen in each group.
 
+        What was not changed is shared with other calls: it is to be left as it is.
+
         Raises:
             InputError: a chosen name does not exist.
         """
@@ -60,8 +62,9 @@ class Base:
         composed = self.composed
         if chosen:
             composed = self._with_choices(tuple(f"{k}={nested_literal(v)}" for k, v in chosen.items()))
-        plain = links.copied(composed.plain)
+        plain = dict(composed.plain)
         for key, value in changes.items():
+            links.parted(plain, key)
             if key not in chosen and not links.set_plain(plain, key, value):
                 texts = [f"{k}={nested_literal(v)}" for k, v in changes.items()]
                 return with_values(self.composed, "train", texts).plain, composed.choices
