@@ -17,22 +17,40 @@ _KEPT = "constraints"
 """The system attribute in which Optuna keeps what such a function returned: `FrozenTrial.constraints`."""
 
 
-def keep(told_by: ConstraintsFunc, study: optuna.Study, trial: FrozenTrial, state: TrialState) -> None:
-    """Keep with a trial that has ended with a result, or pruned, what the function tells of it.
+class Constrained(optuna.samplers.BaseSampler):
+    """A sampler that has a function tell which trials are feasible; what a trial tells itself counts anyway.
 
-    Raises:
-        InputError: it tells something that is no sequence of numbers.
+    Optuna's own argument of this name is to go: what its samplers read is what is kept here.
     """
-    if state is TrialState.FAIL:
-        return
-    found = told_by(trial)
+
+    constraints_func: ConstraintsFunc | None = None
+
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Keep with a trial that ends with a result, or pruned, by how much it breaks each constraint.
+
+        Raises:
+            InputError: ``constraints_func`` gives something that is no sequence of numbers.
+        """
+        if self.constraints_func is not None and state is not TrialState.FAIL:
+            numbers = _numbers(self.constraints_func(trial), trial.number)
+            study._storage.set_trial_system_attr(trial._trial_id, _KEPT, numbers)
+        super().after_trial(study, trial, state, values)
+
+
+def _numbers(given: Sequence[float], number: int) -> list[float]:
     try:
-        numbers = [float(value) for value in found]
+        found = [float(value) for value in given]
     except (TypeError, ValueError):
-        numbers = [math.nan]
-    if any(map(math.isnan, numbers)):
+        found = [math.nan]
+    if any(map(math.isnan, found)):
         raise InputError(
-            f"constraints_func gave {found!r} for trial {trial.number}: it must be a sequence of numbers, "
+            f"constraints_func gave {given!r} for trial {number}: it must be a sequence of numbers, "
             "above 0 where a constraint is broken"
         )
-    study._storage.set_trial_system_attr(trial._trial_id, _KEPT, numbers)
+    return found

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import optuna
-from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
 from nas.errors import check_positive
-from nas.search.samplers.constraints import ConstraintsFunc, keep
+from nas.search.samplers.constraints import Constrained, ConstraintsFunc
 from nas.search.samplers.encoding import Array, Encoding
 from nas.search.samplers.features import Features
 from nas.search.samplers.history import History
@@ -35,7 +32,7 @@ _BETTER = 0.02
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 
-class Surrogate(ProposingSampler):
+class Surrogate(Constrained, ProposingSampler):
     """Expected improvement under a Gaussian process whose kernel learns how choices act together.
 
     Close to BANANAS (White et al. 2019, arXiv 1910.11858) and CoCaBO (Ru et al. 2020, arXiv
@@ -71,21 +68,6 @@ class Surrogate(ProposingSampler):
         self.n_startup_trials, self.n_candidates = n_startup_trials, n_candidates
         self.constraints_func = constraints_func
         self._belief: Belief | None = None
-
-    def after_trial(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        state: TrialState,
-        values: Sequence[float] | None,
-    ) -> None:
-        """Keep with a trial whether it is feasible.
-
-        Raises:
-            InputError: ``constraints_func`` tells something that is no sequence of numbers.
-        """
-        if self.constraints_func is not None:
-            keep(self.constraints_func, study, trial, state)
 
     def propose(self, encoding: Encoding, history: History) -> Array:
         """Return the row with the highest expected improvement that was not tried."""

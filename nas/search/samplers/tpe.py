@@ -6,8 +6,10 @@ import warnings
 
 import optuna
 
+from nas.search.samplers.constraints import Constrained, ConstraintsFunc
 
-class TPE(optuna.samplers.TPESampler):
+
+class TPE(Constrained, optuna.samplers.TPESampler):
     """Optuna's TPE (Bergstra et al. 2011; Watanabe 2023, arXiv 2304.11127) with the settings for a search.
 
     Multivariate, because slots interact; grouped, because conditional parameters would otherwise
@@ -16,9 +18,15 @@ class TPE(optuna.samplers.TPESampler):
     Args:
         n_startup_trials: random trials before the model is asked.
         seed: of the sampler's own random stream.
+        constraints_func: tells of each trial that has ended by how much it breaks each constraint.
     """
 
-    def __init__(self, n_startup_trials: int = 8, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        n_startup_trials: int = 8,
+        seed: int | None = None,
+        constraints_func: ConstraintsFunc | None = None,
+    ) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             super().__init__(
@@ -28,3 +36,4 @@ class TPE(optuna.samplers.TPESampler):
                 group=True,
                 constant_liar=True,
             )
+        self.constraints_func = constraints_func

@@ -160,7 +160,8 @@ def test_a_choice_that_is_gone_is_no_hindrance(name: str) -> None:
     assert proposed.params["a"] in ("x", "y", "z")
 
 
-def test_a_function_tells_auto_which_trials_are_feasible() -> None:
+@pytest.mark.parametrize("name", ["Surrogate", "TPE", "NSGA2"])
+def test_a_function_tells_which_trials_are_feasible(name: str) -> None:
     def objective(trial: optuna.Trial) -> float:
         slots = lists(trial, 6)
         if trial.number == 7:
@@ -170,12 +171,13 @@ def test_a_function_tells_auto_which_trials_are_feasible() -> None:
     def told(trial: optuna.trial.FrozenTrial) -> list[float]:
         return [1.0 - trial.params["slot.0"], float(trial.params["slot.1"] - 1)]
 
-    made = optuna.create_study(sampler=samplers.auto(0, constraints_func=told))
-    made.optimize(objective, n_trials=40)
+    made = optuna.create_study(sampler=getattr(samplers, name)(seed=0, constraints_func=told))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.optimize(objective, n_trials=80)
     assert all([*t.constraints.values()] == told(t) for t in made.trials)
-    late = made.trials[25:]
-    assert sum(t.params["slot.0"] == 0 for t in late) <= 4  # 5 by chance, and a third is left to it
-    assert made.best_value == 1.0  # 0 is not feasible
+    assert sum(t.params["slot.0"] == 0 for t in made.trials[40:]) <= 8  # 13 by chance
+    assert made.best_trial.params["slot.0"] > 0
 
 
 def test_a_function_tells_auto_what_is_feasible_of_several_objectives() -> None:
