@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import json
 import re
@@ -56,7 +57,15 @@ def imported(node: ast.AST) -> Iterator[str]:
         yield from imported(child)
 
 
-IMPORTS = {name: set(imported(ast.parse(path.read_text()))) for name, path in FILES.items() if name != "nas"}
+@functools.cache
+def imports() -> dict[str, set[str]]:
+    """Return what each file imports."""
+    return {name: set(imported(tree)) for name, tree in trees().items() if name != "nas"}
+
+
+@functools.cache
+def trees() -> dict[str, ast.Module]:
+    return {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 
 
 def unit(module: str) -> str:
@@ -65,13 +74,13 @@ def unit(module: str) -> str:
 
 
 def test_every_file_has_a_floor_and_every_floor_a_file() -> None:
-    assert {unit(name) for name in IMPORTS} == set(FLOOR)
+    assert {unit(name) for name in imports()} == set(FLOOR)
 
 
 def test_imports_go_downwards_only() -> None:
     wrong = [
         f"{name} (floor {FLOOR[unit(name)]}) imports {target} (floor {FLOOR[unit(target)]})"
-        for name, targets in IMPORTS.items()
+        for name, targets in imports().items()
         for target in targets
         if unit(target) != unit(name) and FLOOR[unit(target)] >= FLOOR[unit(name)]
     ]
@@ -80,21 +89,21 @@ def test_imports_go_downwards_only() -> None:
 
 def test_no_floor_is_higher_than_it_must_be() -> None:
     below: dict[str, int] = {}
-    for name, targets in IMPORTS.items():
+    for name, targets in imports().items():
         floors = [FLOOR[unit(target)] + 1 for target in targets if unit(target) != unit(name)]
         below[unit(name)] = max([*floors, below.get(unit(name), 0)])
     assert below == FLOOR
 
 
 def test_no_file_imports_itself_through_others() -> None:
-    tuple(graphlib.TopologicalSorter(IMPORTS).static_order())
+    tuple(graphlib.TopologicalSorter(imports()).static_order())
 
 
 def test_relative_imports_are_not_used() -> None:
     relative = [
         name
-        for name, path in FILES.items()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for name, tree in trees().items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert relative == []
@@ -153,7 +162,7 @@ def test_readmes_map_has_everything() -> None:
 def test_readmes_map_lists_the_lowest_floor_first() -> None:
     units = [p.split("/")[1].removesuffix(".py") for p in layout() if p.startswith("nas/")]
     listed = [u for u in units if u in FLOOR]
-    needs = {u: {unit(t) for n in IMPORTS if unit(n) == u for t in IMPORTS[n]} - {u} for u in FLOOR}
+    needs = {u: {unit(t) for n in imports() if unit(n) == u for t in imports()[n]} - {u} for u in FLOOR}
     wrong = {u: sorted(needs[u] - set(listed[:i])) for i, u in enumerate(listed)}
     assert {u: above for u, above in wrong.items() if above} == {}
 

@@ -65,6 +65,7 @@ def node(yaml: str) -> dict[str, Any]:
     return OmegaConf.to_container(OmegaConf.create({**around, "block": block}).block, resolve=True)
 
 
+@cache
 def class_of(yaml: str) -> type[Block]:
     return get_class(OmegaConf.load(CONF / "block" / f"{yaml}.yaml")._target_)
 

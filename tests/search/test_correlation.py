@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from nas.search.correlation import kendall, kendall_within, spearman
 
@@ -17,6 +16,8 @@ RIGHT = (LEFT + STREAM.normal(size=40)).round(1)
 
 
 def test_values_are_those_of_scipy() -> None:
+    from scipy import stats  # a second for every worker, if the file began with it
+
     assert kendall(LEFT.tolist(), RIGHT.tolist()).value == pytest.approx(
         stats.kendalltau(LEFT, RIGHT).statistic
     )
