@@ -92,8 +92,8 @@ def _anew(kind: Kind, given: _Given) -> Composed:
 
 
 def _with_known_choices(kind: Kind, given: _Given) -> Composed | None:
-    """Return the composition, if it is packaged choices and values that replace others."""
-    if given.names or any(_comes_from_elsewhere(text) for text in given.for_hydra):
+    """Return the composition, if it is choices of packaged and named files and values that replace others."""
+    if any(_comes_from_elsewhere(text) for text in given.for_hydra):
         return None
     choices: list[str] = []
     values: list[Override] = []
@@ -113,7 +113,7 @@ def _with_known_choices(kind: Kind, given: _Given) -> Composed | None:
 
 
 def _of_choices(kind: Kind, choices: tuple[str, ...]) -> Composed | None:
-    """Return what packaged choices make, or None if Hydra refuses them."""
+    """Return what choices make, or None if Hydra refuses them."""
     try:
         config = _hydra_of(kind, choices)
     except diagnose.HYDRA_ERRORS as error:
@@ -124,7 +124,7 @@ def _of_choices(kind: Kind, choices: tuple[str, ...]) -> Composed | None:
 
 @functools.lru_cache(maxsize=32)
 def _hydra_of(kind: Kind, choices: tuple[str, ...]) -> DictConfig:
-    """Return what Hydra makes of packaged choices; nobody may change it."""
+    """Return what Hydra makes of choices, whose names never stand for another file; nobody may change it."""
     return hydra_compose(kind, list(choices), return_hydra_config=True)
 
 
@@ -246,10 +246,10 @@ def _composed(config: DictConfig, kind: Kind, given: _Given) -> Composed:
 def _all_mistakes(kind: Kind, given: _Given, first: Exception) -> list[str]:
     Plugins.instance()
 
-    packaged = not (given.names or any(map(_comes_from_elsewhere, given.for_hydra)))
+    known = not any(map(_comes_from_elsewhere, given.for_hydra))
 
     def attempt(overrides: list[str]) -> DictConfig:
-        if packaged and all(_is_choice(parse(text)) for text in overrides):
+        if known and all(_is_choice(parse(text)) for text in overrides):
             return _hydra_of(kind, tuple(overrides))
         return hydra_compose(kind, overrides, return_hydra_config=True)
 

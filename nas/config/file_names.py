@@ -1,4 +1,4 @@
-"""The names under which files stand within groups: made of their paths, and offered to nobody."""
+"""The names under which files stand within groups: made of paths and contents, and offered to nobody."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 
-def name_of_file(path: Path) -> str:
-    """Return the name of an absolute path, in letters that Hydra reads."""
+def name_of_file(path: Path, text: str) -> str:
+    """Return the name of an absolute path and what stands in its file, in letters that Hydra reads."""
     # a letter first: Hydra takes 8_29668804 for a number; and it reads no letters beyond ASCII
     stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
-    return f"file_{stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    return f"file_{stem}_{hashlib.sha256(f'{path} {text}'.encode()).hexdigest()[:8]}"
 
 
 def stands_for_file(name: str) -> bool:

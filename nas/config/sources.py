@@ -33,7 +33,8 @@ def register_file(group: str, value: str, outputs: str) -> tuple[str, str] | Non
     """Register ``group=<path>`` and return (the name to use in its place, the absolute path).
 
     A study's name stands for its ``best.yaml`` under ``outputs``. None means that ``value`` is
-    neither, so it is a name within the group.
+    neither, so it is a name within the group. A file that has changed gets another name: a name
+    always stands for the same configuration.
 
     Raises:
         InputError: the file is missing or not a configuration.
@@ -46,13 +47,14 @@ def register_file(group: str, value: str, outputs: str) -> tuple[str, str] | Non
     if not path.is_file():
         raise InputError(f"{group}={value!r}: there is no file {path}")
     try:
-        node = OmegaConf.create(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        node = OmegaConf.create(text)
     except (YAMLError, UnicodeDecodeError, ValueError, OmegaConfBaseException) as error:
         raise InputError(f"{group}={value!r} is not YAML: {problem(error)}") from error
     if not isinstance(node, DictConfig):
         raise InputError(f"{group}={value!r} must hold keys and values, not a list")
     path = path.resolve()
-    name = name_of_file(path)
+    name = name_of_file(path, text)
     _store(group, name, node)
     return name, str(path)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.config.compose import compose
+from nas.config.compose import Kind, compose
 from nas.config.overrides import as_item, split_grid
 from nas.errors import InputError
 
@@ -79,14 +79,38 @@ def test_null_is_no_name() -> None:
 
 
 def test_a_file_whose_registered_name_has_digits_alone(tmp_path: Path) -> None:
+    text = "seed: 97\n"
+
     def digest(file: Path) -> str:
-        return hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
+        return hashlib.sha256(f"{file.resolve()} {text}".encode()).hexdigest()[:8]
 
     files = (tmp_path / str(folder) / "8.yaml" for folder in range(10_000))
     file = next(file for file in files if digest(file).isdecimal())
     file.parent.mkdir()
-    file.write_text("seed: 97\n")
+    file.write_text(text)
     assert compose("train", [f"experiment={file}"]).plain["seed"] == 97
+
+
+def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    for seed in (3, 4, 3):
+        file.write_text(f"seed: {seed}\n")
+        assert compose("train", [f"experiment={file}"]).plain["seed"] == seed
+
+
+@pytest.mark.parametrize("kind", ["train", "search"])
+def test_hydra_composes_a_file_once_for_all_values(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("defaults: [override /task: mqar]\nseed: 3\noptimizer: {lr: 0.5}\n")
+    given = [f"experiment={file}", "encoder=bert"]
+    compose(kind, given)
+    monkeypatch.setattr("nas.config.compose.hydra_compose", None)
+    composed = compose(kind, [*given, "seed=4", "task.num_pairs=2"])
+    monkeypatch.undo()
+    monkeypatch.setattr("nas.config.compose._with_known_choices", lambda kind, given: None)
+    assert compose(kind, [*given, "seed=4", "task.num_pairs=2"]) == composed
 
 
 @pytest.mark.parametrize(
