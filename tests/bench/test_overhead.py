@@ -22,6 +22,7 @@ def test_what_is_timed_is_there(path: str) -> None:
 
 
 def test_every_moment_belongs_to_the_innermost_stage() -> None:
+    first = time.monotonic()
     watch = Stopwatch(opaque=("closed",))
     began = time.monotonic()
     with watch.stage("outer"):
@@ -32,11 +33,13 @@ def test_every_moment_belongs_to_the_innermost_stage() -> None:
             time.sleep(0.03)
     whole = time.monotonic() - began
     lap = {name: wall for name, (wall, _) in watch.lap().items()}
+    most = time.monotonic() - first
     assert set(lap) == {OTHER, "outer", "inner", "closed"}
     assert lap["outer"] >= 0.01
     assert 0.02 <= lap["inner"] < lap["inner"] + lap["closed"] <= whole
     assert lap["closed"] >= 0.03
-    assert sum(lap.values()) == pytest.approx(whole, abs=0.005)
+    assert whole <= sum(lap.values()) + 1e-6
+    assert sum(lap.values()) <= most + 1e-6
     assert set(watch.lap()) == {OTHER}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ WRONG: dict[tuple[str, ...], list[str]] = {
 
 @pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
 def test_wrong_input_in_a_shell(arguments: tuple[str, ...], shell: Any, tmp_path: Path) -> None:
-    start = time.monotonic()
     outcome = shell(*arguments, folder=tmp_path, NAS_CACHE=str(tmp_path / "cache"))
     lines = outcome.err.splitlines()
     assert outcome.code == WRONG_INPUT
@@ -45,8 +43,7 @@ def test_wrong_input_in_a_shell(arguments: tuple[str, ...], shell: Any, tmp_path
     assert outcome.out == ""
     assert len(lines) == len(WRONG[arguments]), outcome.err
     assert all(part in line for part, line in zip(WRONG[arguments], lines, strict=True)), outcome.err
-    assert not (tmp_path / "outputs").exists()
-    assert time.monotonic() - start < 15
+    assert list(tmp_path.iterdir()) == []  # nothing was prepared for nothing
 
 
 @pytest.mark.parametrize(

@@ -182,10 +182,8 @@ def test_a_folder_of_our_name_where_the_user_stands_is_not_taken_for_us(tmp_path
 
 
 @pytest.mark.slow  # tests/cli/test_app.py has the same for fewer mistakes
-def test_wrong_input_takes_seconds_and_leaves_nothing(tmp_path: Path) -> None:
-    began = time.monotonic()
+def test_wrong_input_leaves_nothing(tmp_path: Path) -> None:
     wrong = finish(command(tmp_path, "n_trials=0", "workers=0", "objective=val/los"))
-    assert time.monotonic() - began < 20
     assert wrong.returncode == 2
     assert [line.split()[1] for line in wrong.stderr.splitlines()] == [
         "n_trials=0",

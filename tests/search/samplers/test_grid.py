@@ -76,14 +76,13 @@ def test_a_thread_without_anything_to_try_waits_for_what_another_one_comes_upon(
         assert len(set(tried(study))) == len(study.trials) == 5
 
 
-def test_whoever_asks_and_tells_in_one_thread_never_waits() -> None:
+def test_whoever_asks_and_tells_in_one_thread_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Condition, "wait", None)
     study = grid()
     trials = [study.ask() for _ in range(13)]
-    begun = time.monotonic()
     assert len({conditional(trial) for trial in trials}) > 1
     with pytest.raises(Exhausted):
         conditional(study.ask())
-    assert time.monotonic() - begun < 5
 
 
 def test_in_natural_order_the_last_parameter_changes_first() -> None:
