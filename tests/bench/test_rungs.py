@@ -41,28 +41,49 @@ def test_with_rungs_the_best_of_all_is_found_for_less(workers: int) -> None:
 
 def bench(**more: Any) -> RungBench:
     settings = {"end": {"evaluate_at": [1.0]}, "halves": {"evaluate_at": SHARES}}
-    return RungBench(settings, budgets=[4, 8], orders=2, **more)
+    return RungBench(settings, **{"yardstick": "end", "budgets": [4, 8], "orders": 2, **more})
 
 
 def test_the_curves_that_come_along_are_raced() -> None:
     results = bench().measure(0, lambda line: None)
-    assert results["candidates"] > 50
-    assert [row["name"] for row in results["rows"]] == ["end", "halves"]
-    end, halves = results["rows"]
-    assert end["work"] == results["candidates"]
-    assert halves["work"] < 0.75 * end["work"]
-    assert all(1 <= mean <= results["candidates"] for row in results["rows"] for mean in row["mean"])
-    assert list(results["agreement"].values()) == sorted(results["agreement"].values())
-    table, line = bench().tables(results)
-    assert table.row_count == 2  # type: ignore[union-attr]
+    text, late = results["recordings"]
+    for told in (text, late):
+        assert told["candidates"] > 50
+        assert [row["name"] for row in told["rows"]] == ["end", "halves"]
+        end, halves = told["rows"]
+        assert end["work"] == told["candidates"]
+        assert end["mean"][-1] == 1
+        assert end["beside"] == {"mean": [0.0] * 3, "error": [0.0] * 3}
+        assert halves["beside"]["mean"][0] == pytest.approx(halves["mean"][0] - end["mean"][0])
+        assert halves["work"] < 0.75 * end["work"]
+        assert all(1 <= mean <= told["candidates"] for row in told["rows"] for mean in row["mean"])
+    assert list(text["agreement"].values()) == sorted(text["agreement"].values())
+    assert late["agreement"][0.25] < text["agreement"][0.25]
+    question, table, beside, line, *_ = bench().tables(results)
+    assert question == text["question"]
+    assert table.row_count == beside.row_count == 2  # type: ignore[union-attr]
     assert "0.25: " in str(line)
+
+
+def test_who_learns_late_is_missed_where_nobody_is_bold() -> None:
+    """One candidate is the worst until it is the best: only a bold one shows it."""
+    late = [*PARALLEL[1:], {0.25: 99.0, 0.5: 99.0, 1.0: 0.0}]
+
+    def best(bold: float) -> float:
+        rungs = SuccessiveHalving(bold=bold, hopeless=None)
+        return min(value for _, value in Replay(late, rungs, SHARES, 2, seed=1).finished())
+
+    assert best(0.0) == 3.0
+    assert best(1.0) == 0.0
 
 
 def test_curves_of_ones_own_and_files_that_are_none(tmp_path: Path) -> None:
     own = tmp_path / "own.json"
     own.write_text(json.dumps({"shares": SHARES, "curves": [list(curve.values()) for curve in PARALLEL]}))
-    assert bench(curves=str(own)).measure(0, lambda line: None)["rows"][1]["work"] < 12
+    assert bench(curves=str(own)).measure(0, lambda line: None)["recordings"][0]["rows"][1]["work"] < 12
     own.write_text("{}")
+    with pytest.raises(InputError, match=r"bench\.yardstick='half'"):
+        bench(yardstick="half")
     for path in (own, tmp_path / "none.json"):
         with pytest.raises(InputError, match=r"bench\.curves="):
             bench(curves=str(path))

@@ -19,11 +19,20 @@ class SuccessiveHalving(Configured):
     Nobody waits for others. Differences: a rung is an evaluation of the run and not a budget of its own;
     a share of those that would be paused goes on; a trial whose forecast is hopeless ends.
 
+    `nas-bench rungs` (100 orders; the best one's rank after 12 full trainings, minus that where nobody is
+    bold, with its standard error): of text, 5, 10 and 20 % bold +0.27 ± 0.16, +0.58 ± 0.29 and
+    +0.83 ± 0.33; of recall, whose ranks at the first rung mislead (rank correlation 0.43 with the last
+    ones, 0.33 at the second), -0.06 ± 0.17, +0.01 ± 0.19 and +0.13 ± 0.18. Only of recall after 3 trainings
+    10 % and 20 % find better ones, by 2.3 ± 0.9 and 3.0 ± 1.3 ranks of 60. So 5 % are the price of an
+    insurance, against tasks whose good trials start more slowly than these; 0 is best where none do.
+    That hopeless ones end changes no rank until then, and saves 30 % and 24 % of the work where all
+    candidates are raced; of recall the best of all is then missed by 0.14 ± 0.07 ranks.
+
     Args:
         reduction_factor: one in so many goes on; each next rung has at least so many times the budget.
         first: the share of the budget before which an evaluation is no rung.
         pause: whether trials are paused; otherwise they end at the rung, for good.
-        bold: the share of trials that go on at every rung all the same: some start slowly.
+        bold: the share of trials that go on at every rung all the same: some start slowly; see above.
         hopeless: a trial ends at a rung if it comes out better than the best one finished with less than
             this probability, as told by `nas.search.rungs.forecast`; null: never.
 
