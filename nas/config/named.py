@@ -10,6 +10,7 @@ from nas.errors import InputError
 from nas.slots import expand
 
 _BLOCK = re.compile(r"(?:hidden_cls\[(\d+)\]=\w+|encoder\.blocks\.(\w+)): ")
+_INNER = re.compile(r"(\w+(?:\.\w+)*)=\w+: ")
 _ARGUMENT = re.compile(r"(?<![\w.])([a-z_]\w*)=([^\s,;:()]+)")
 _LINK = re.compile(r"\$\{([\w.]+)\}")
 
@@ -32,6 +33,9 @@ def _with_keys(mistake: str, encoder: Mapping[str, Any], plain: Mapping[str, Any
     name = begins and (begins[2] or _named(int(begins[1]), encoder))
     if not begins or not name:
         return mistake
+    end = begins.end()
+    while (inner := _INNER.match(mistake, end)) and _node(encoder, f"{name}.{inner[1]}"):
+        name, end = f"{name}.{inner[1]}", inner.end()
     values, kept = _node(encoder, name), _node(plain.get("encoder"), name)
 
     def key(found: re.Match[str]) -> str:
@@ -41,7 +45,7 @@ def _with_keys(mistake: str, encoder: Mapping[str, Any], plain: Mapping[str, Any
         link = _LINK.fullmatch(str(kept.get(argument)))
         return f"{link[1] if link else f'encoder.blocks.{name}.{argument}'}={value}"
 
-    return mistake[: begins.end()] + _ARGUMENT.sub(key, mistake[begins.end() :])
+    return mistake[:end] + _ARGUMENT.sub(key, mistake[end:])
 
 
 def _named(index: int, encoder: Mapping[str, Any]) -> str | None:
@@ -54,6 +58,8 @@ def _named(index: int, encoder: Mapping[str, Any]) -> str | None:
 
 
 def _node(encoder: Any, name: str) -> Mapping[str, Any]:
-    blocks = encoder.get("blocks") if isinstance(encoder, Mapping) else None
-    node = blocks.get(name) if isinstance(blocks, Mapping) else None
+    """Return the node of a block of the pool, or of one inside it, by its dotted name."""
+    node = encoder
+    for part in ("blocks", *name.split(".")):
+        node = node.get(part) if isinstance(node, Mapping) else None
     return node if isinstance(node, Mapping) else {}

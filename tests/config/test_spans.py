@@ -100,9 +100,10 @@ def test_weights_of_one_depth_are_tested_at_another() -> None:
         (f"{SPAN}.attention=null", r"hidden_cls\[0\]=Loop: span.attention is None: expected a block"),
         (
             f"{SPAN}.attention.num_heads=3",
-            r"hidden_cls\[0\]=Loop: span.attention=MultiHeadAttention: hidden_size",
+            r"hidden_cls\[0\]=Loop: span.attention=MultiHeadAttention: encoder.hidden_size=16 is not a "
+            rf"multiple of {SPAN}.attention.num_heads=3",
         ),
-        ("encoder.blocks.loop.n=0", r"hidden_cls\[0\]=Loop: n=0 must be greater than 0"),
+        ("encoder.blocks.loop.n=0", r"hidden_cls\[0\]=Loop: encoder.blocks.loop.n=0 must be greater than 0"),
         ("encoder.blocks.loop.injection=ad", "injection='ad' must be one of .*did you mean 'add'"),
     ],
 )
