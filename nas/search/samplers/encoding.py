@@ -25,6 +25,10 @@ Array = npt.NDArray[np.float64]
 
 _REACHES = np.array([0.01, 0.05, 0.2])
 """How far a number moves in one edit, as shares of its range."""
+_COUNTED = 1 << 53
+"""A number with more steps is taken to have any value on the way; decoded, it is rounded to one of them."""
+_CHOICES = 100
+"""Of a parameter with more choices, so many at random are the edits of a row."""
 
 
 class Encoding:
@@ -183,7 +187,8 @@ class Encoding:
 
     def _other_values(self, i: int, value: float, rng: np.random.Generator) -> Array:
         if self.is_categorical[i]:
-            return np.array([c for c in range(self.choices[i]) if c != value], dtype=np.float64)
+            others = np.array([c for c in range(self.choices[i]) if c != value], dtype=np.float64)
+            return others if len(others) <= _CHOICES else rng.choice(others, _CHOICES, replace=False)
         here = 0.5 if math.isnan(value) else value
         moved = [*(here + rng.normal(size=3) * _REACHES), rng.random()]
         if self.choices[i] > 0:
@@ -222,7 +227,8 @@ def _choices(distribution: BaseDistribution) -> int:
         return len(distribution.choices)
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     if distribution.step is not None and not distribution.log:
-        return round((distribution.high - distribution.low) / distribution.step) + 1
+        count = round((distribution.high - distribution.low) / distribution.step) + 1
+        return count if count <= _COUNTED else 0
     return 0
 
 

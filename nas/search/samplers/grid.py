@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.errors import InputError
 from nas.search.samplers import levels
 from nas.search.samplers.encoding import Encoding
+from nas.search.samplers.every_trial import every_trial
 from nas.search.samplers.streams import Streams
 from nas.search.samplers.structure import Structure
 from nas.search.samplers.tree import Step, Tree
@@ -176,7 +177,7 @@ class Grid(optuna.samplers.BaseSampler):
         """Take in what has finished; what is under way keeps one configuration each meanwhile."""
         if study.study_name != self._study:
             self._begin(study.study_name)
-        trials = [t for t in study.get_trials(deepcopy=False) if t.number not in self._finished]
+        trials = [t for t in every_trial(study) if t.number not in self._finished]
         for trial in trials:
             if trial.state.is_finished():
                 self._finished.add(trial.number)
@@ -198,7 +199,7 @@ class Grid(optuna.samplers.BaseSampler):
     def _below(self, study: optuna.Study, number: int, name: str, count: int) -> int | None:
         """Return a value's index below which something is left for a trial that asks for a parameter."""
         with self._reading(study, without=number):
-            path = self._way(study.get_trials(deepcopy=False)[number])
+            path = self._way(every_trial(study)[number])
             left = self._tree.ask(path, name, count).open()
             if not left:
                 return None

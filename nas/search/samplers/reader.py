@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.search.changes import Changes
 from nas.search.rungs.reports import last_reported
 from nas.search.samplers.encoding import Array, Encoding
+from nas.search.samplers.every_trial import every_trial
 from nas.search.samplers.history import HUGE, History, filled, key
 from nas.search.samplers.ledger import Ledger
 from nas.search.samplers.presence import Presence
@@ -85,7 +86,7 @@ class Reader:
 
     def _update(self, study: optuna.Study, without: int) -> None:
         """Take in what has changed since."""
-        trials = study.get_trials(deepcopy=False)
+        trials = every_trial(study)
         if len(trials) < self._changes.seen:  # another study of this name
             self._begin(len(study.directions))
         changed = self._changes.take(trials)

@@ -231,6 +231,42 @@ def test_a_parameter_that_is_fixed(name: str) -> None:
     assert {t.params["slot.1"] for t in made.trials} == {2}
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_hyperband_shows_a_sampler_a_part_of_the_trials(name: str) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        value = mixed(trial)
+        for step in range(1, 10):
+            trial.report(value / step, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return value
+
+    pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9)
+    made = study(name, pruner=pruner)
+    made.optimize(objective, n_trials=30)
+    assert {t.state.name for t in made.trials} == {"COMPLETE", "PRUNED"}
+
+
+def test_a_grid_stops_a_study_with_hyperband() -> None:
+    made = study("Grid", pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9))
+    made.optimize(lambda t: float(sum(lists(t, 2))), n_trials=30)
+    assert len(made.trials) == 9
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_vast_parameters(name: str) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        whole = trial.suggest_int("whole", -(2**62), 2**62)
+        fine = trial.suggest_float("fine", 0.0, 1e10, step=1e-9)
+        kind = trial.suggest_categorical("kind", list(range(1000)))
+        return whole / 2**62 + fine / 1e10 + kind / 1000
+
+    made = study(name)
+    made.optimize(objective, n_trials=25)
+    assert len({tuple(t.params.values()) for t in made.trials}) == 25
+    assert all(-(2**62) <= t.params["whole"] <= 2**62 for t in made.trials)
+
+
 def landscape(k: int, seed: int, slots: int = 8, choices: int = 6) -> Any:
     """Return an NK landscape (Kauffman 1987): each slot's worth depends on itself and the k next ones."""
     rng = np.random.default_rng(seed)
