@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nas.bench.answers import interval, value_of
+from nas.bench.anew import Searches
+from nas.bench.answers import interval
 from nas.bench.base import Bench
-from nas.bench.fleet import Fleet, Job
-from nas.config.compose import Composed, compose
-from nas.errors import InputError, NasError, check_positive
-from nas.files import read_json, write_json
+from nas.errors import InputError, check_positive
+from nas.files import write_json
 from nas.progress import Say
-from nas.search.plan import Plan, plan_search
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-ANEW = 1000
-"""Winners are trained anew with seeds from here on: the search has seen the lower ones."""
 
 
 class SeedsBench(Bench):
@@ -64,8 +58,9 @@ class SeedsBench(Bench):
             raise InputError(
                 f"bench.samplers={self.samplers} must be two: one that is judged, and a yardstick"
             )
-        self.outputs, self.cache = Path(outputs).expanduser(), Path(cache).expanduser()
-        self.seeds, self.trials, self.retrained, self.workers = seeds, trials, retrained, workers
+        folders = Path(outputs).expanduser(), Path(cache).expanduser()
+        self.searches = Searches(*folders, retrained, workers)
+        self.seeds, self.trials = seeds, trials
         self.overrides = list(overrides or [])
         self.record = Path(record).expanduser() if record is not None else None
 
@@ -76,7 +71,9 @@ class SeedsBench(Bench):
             row: dict[str, Any] = {"seed": number}
             for sampler in self.samplers:
                 report(f"seed {number}: {self.trials} trials of sampler={sampler}")
-                row[sampler] = self._searched(self._plan(sampler, number), report)
+                own = [f"sampler={sampler}", *self.overrides]
+                plan = self.searches.plan(f"{sampler}-{number}", number, self.trials, own)
+                row[sampler] = self.searches.winner(plan, report)
             rows.append(row)
             report(told(row, self.samplers))
         results = {"samplers": self.samplers, "trials": self.trials, "rows": rows}
@@ -93,48 +90,6 @@ class SeedsBench(Bench):
             for key, what in (("value", "the search's best loss"), ("mean", "the winner trained anew"))
         ]
         return [_table(results), *lines]
-
-    def _plan(self, sampler: str, seed: int) -> Plan:
-        own = [f"sampler={sampler}", f"seed={seed}", f"study={sampler}-{seed}", f"n_trials={self.trials}"]
-        places = [f"paths.outputs={self.outputs}", f"paths.cache={self.cache}"]
-        shared = [f"workers={self.workers}", "tracker=none", *places]
-        return plan_search(compose("search", [*own, *shared, *self.overrides]))
-
-    def _searched(self, plan: Plan, report: Say) -> dict[str, Any]:
-        from nas.search.run import search
-
-        if plan.question.several or plan.question.objectives[0].direction != "minimize":
-            raise InputError(
-                f"objective: {plan.question.in_words()} must be one loss: the smaller the better"
-            )
-        folder = search(plan)
-        winner, *_ = read_json(folder / "leaderboard.json")
-        if winner["state"] != "COMPLETE":
-            raise NasError(f"{plan.question.name}: no trial was trained to its end")
-        values = self._anew(plan, winner, report)
-        return {
-            "value": winner["value"],
-            "values": values,
-            "mean": statistics.fmean(values),
-            "architecture": winner["architecture"],
-            "parameters": winner["parameters"],
-            "overrides": _own(plan, winner),
-            "seconds": read_json(folder / "study.json").get("seconds"),
-        }
-
-    def _anew(self, plan: Plan, winner: dict[str, Any], report: Say) -> list[float]:
-        """Train the winner's configuration with seeds that the search has not seen; return the losses."""
-        base: Composed = plan.composed
-        own = tuple(_own(plan, winner))
-        seeds = range(ANEW, ANEW + self.retrained)
-        jobs = [Job(f"{plan.question.name}-{seed}", (*own, f"seed={seed}")) for seed in seeds]
-        with Fleet(base, self.outputs / "anew", self.workers, report) as fleet:
-            results = fleet.train(jobs, lambda job, result: None)
-        return [value_of(results[job.name], plan.question.objectives[0].name) for job in jobs]
-
-
-def _own(plan: Plan, winner: dict[str, Any]) -> list[str]:
-    return list(winner["overrides"][len(plan.question.base) :])
 
 
 def told(row: dict[str, Any], samplers: list[str]) -> str:

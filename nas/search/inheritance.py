@@ -33,8 +33,9 @@ class Inherit(Configured):
 
     The parent is the finished trial with the fewest edits between the lists, the better one of
     several: for evolution and local search, whose proposals are neighbours of a trial, one edit away.
-    Values rise with the steps that the weights have seen in all, which says little of the list: in a
-    small study (24 times 100 steps of MLM) it found nothing better for the same number of steps.
+    Values rise with the steps that the weights have seen in all, which says little of the list: for the
+    same number of steps it found nothing better than training from scratch (`nas-bench inheritance`, 24
+    times 100 steps of MLM; see ``nas/search/README.md``).
 
     Args:
         share: of the budget, for trials that have a parent.
