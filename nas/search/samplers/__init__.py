@@ -25,4 +25,6 @@ def auto(seed: int | None = None, constraints_func: ConstraintsFunc | None = Non
         constraints_func: tells of each trial that has ended by how much it breaks each constraint: numbers,
             of which those above 0 are broken.
     """
-    return Surrogate(seed=seed, constraints_func=constraints_func)
+    sampler = Surrogate(seed=seed)
+    sampler.constraints_func = constraints_func
+    return sampler

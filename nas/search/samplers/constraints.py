@@ -20,7 +20,11 @@ _KEPT = "constraints"
 class Constrained(optuna.samplers.BaseSampler):
     """A sampler that has a function tell which trials are feasible; what a trial tells itself counts anyway.
 
-    Optuna's own argument of this name is to go: what its samplers read is what is kept here.
+    Optuna's own argument of this name is to go: what its samplers read is what is kept here. Here it is
+    set on a sampler that was made: what a constructor takes, a configuration may hold.
+
+    Attributes:
+        constraints_func: returns a number for each constraint, above 0 where it is broken; None: none.
     """
 
     constraints_func: ConstraintsFunc | None = None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from nas.errors import check_positive
-from nas.search.samplers.constraints import Constrained, ConstraintsFunc
+from nas.search.samplers.constraints import Constrained
 from nas.search.samplers.encoding import Array, Encoding
 from nas.search.samplers.features import Features
 from nas.search.samplers.history import History
@@ -49,24 +49,15 @@ class Surrogate(Constrained, ProposingSampler):
         n_startup_trials: evenly spread trials before the model is asked.
         n_candidates: random configurations that are scored for each proposal.
         seed: of the sampler's own random stream.
-        constraints_func: tells of each trial that has ended by how much it breaks each constraint, as for
-            Optuna's samplers; what a trial tells itself (``trial.set_constraint``) counts anyway.
 
     Raises:
         InputError: a number is not positive.
     """
 
-    def __init__(
-        self,
-        n_startup_trials: int = 4,
-        n_candidates: int = 100,
-        seed: int | None = None,
-        constraints_func: ConstraintsFunc | None = None,
-    ) -> None:
+    def __init__(self, n_startup_trials: int = 4, n_candidates: int = 100, seed: int | None = None) -> None:
         super().__init__(seed)
         check_positive(n_startup_trials=n_startup_trials, n_candidates=n_candidates)
         self.n_startup_trials, self.n_candidates = n_startup_trials, n_candidates
-        self.constraints_func = constraints_func
         self._belief: Belief | None = None
 
     def propose(self, encoding: Encoding, history: History) -> Array:

@@ -6,7 +6,7 @@ import warnings
 
 import optuna
 
-from nas.search.samplers.constraints import Constrained, ConstraintsFunc
+from nas.search.samplers.constraints import Constrained
 
 
 class TPE(Constrained, optuna.samplers.TPESampler):
@@ -18,15 +18,9 @@ class TPE(Constrained, optuna.samplers.TPESampler):
     Args:
         n_startup_trials: random trials before the model is asked.
         seed: of the sampler's own random stream.
-        constraints_func: tells of each trial that has ended by how much it breaks each constraint.
     """
 
-    def __init__(
-        self,
-        n_startup_trials: int = 8,
-        seed: int | None = None,
-        constraints_func: ConstraintsFunc | None = None,
-    ) -> None:
+    def __init__(self, n_startup_trials: int = 8, seed: int | None = None) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             super().__init__(
@@ -36,4 +30,3 @@ class TPE(Constrained, optuna.samplers.TPESampler):
                 group=True,
                 constant_liar=True,
             )
-        self.constraints_func = constraints_func

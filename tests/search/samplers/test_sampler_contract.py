@@ -171,7 +171,9 @@ def test_a_function_tells_which_trials_are_feasible(name: str) -> None:
     def told(trial: optuna.trial.FrozenTrial) -> list[float]:
         return [1.0 - trial.params["slot.0"], float(trial.params["slot.1"] - 1)]
 
-    made = optuna.create_study(sampler=getattr(samplers, name)(seed=0, constraints_func=told))
+    sampler: Any = make(name)
+    sampler.constraints_func = told
+    made = optuna.create_study(sampler=sampler)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         made.optimize(objective, n_trials=80)
