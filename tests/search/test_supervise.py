@@ -56,7 +56,7 @@ def test_saving_is_tried_again_until_it_was_due() -> None:
     shown: list[int] = []
     answers = iter([False, False, True])
     study: Any = SimpleNamespace(rows=lambda: [{"number": 3}, {"number": 4}], renew=set)
-    display: Any = SimpleNamespace(ended=lambda row, rows: shown.append(row["number"]))
+    display: Any = SimpleNamespace(ended=lambda numbers, rows: shown.extend(numbers))
     supervisor = Supervisor(study, SimpleNamespace(), 5, 1, display, lambda: next(answers))  # type: ignore[arg-type]
     supervisor._ended.extend([4, 3])
     for _ in range(5):
@@ -77,7 +77,7 @@ class Dying:
     def next(self, retries: int = 1) -> Any:
         """Start anew, and return the trial to be trained."""
         self.study = opened(self.folder)
-        display: Any = SimpleNamespace(ended=lambda row, rows: self.told.append(row["reason"]))
+        display: Any = SimpleNamespace(ended=lambda _, rows: self.told.extend(row["reason"] for row in rows))
         supervisor = Supervisor(self.study, SimpleNamespace(), 1, retries, display, lambda: True)  # type: ignore[arg-type]
         order = supervisor._next()
         supervisor._tell()
