@@ -57,6 +57,7 @@ def test_a_command_begins_without_a_handler_that_raises() -> None:
 
 AGAIN = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where the tests run
 from nas.cli.app import run_process
 class Again:
     def __getattr__(self, name):
