@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from nas.search.correlation import ranks, spearman
+from nas.search.correlation import spearman
 
 KINDS = {
     "inherited": "rank correlation",
@@ -67,16 +66,13 @@ def agreement(lineage: Lineage, scratch: Mapping[int, float]) -> dict[str, float
 
 def partial(left: Sequence[float], right: Sequence[float], by: Sequence[float]) -> float:
     """Return Spearman's partial correlation: of ranks, with what the ranks of ``by`` explain taken out."""
-    third = _standard(ranks(by))
-    rest = []
-    for side in (left, right):
-        own = _standard(ranks(side))
-        rest.append(_standard(own - third * float(own @ third)))
-    return float(rest[0] @ rest[1])
+    direct, first, second = (
+        _known(spearman(*pair).value) for pair in ((left, right), (left, by), (right, by))
+    )
+    rest = math.sqrt(max(1 - first**2, 0.0) * max(1 - second**2, 0.0))
+    return (direct - first * second) / rest if rest > 1e-7 else 0.0
 
 
-def _standard(row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    middle = row - row.mean()
-    length = float(np.linalg.norm(middle))
-    result: npt.NDArray[np.float64] = middle / length if length > 1e-9 else middle * 0
-    return result
+def _known(value: float) -> float:
+    """Return a correlation, 0 where one side is the same for all."""
+    return 0.0 if math.isnan(value) else value

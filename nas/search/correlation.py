@@ -50,7 +50,7 @@ def spearman(left: Sequence[float], right: Sequence[float]) -> Correlation:
 
     The interval is Fisher's transformation with the variance 1.06 / (n - 3), as of `kendall`.
     """
-    a, b = (found - found.mean() for found in (ranks(left), ranks(right)))
+    a, b = (ranks - ranks.mean() for ranks in (_ranks(left), _ranks(right)))
     return _told(_ratio((a * b).sum(), (a * a).sum() * (b * b).sum()), len(left), 1.06, 3)
 
 
@@ -103,10 +103,9 @@ def _signs(values: Sequence[float]) -> _Matrix:
     return signs
 
 
-def ranks(values: Sequence[float]) -> _Matrix:
-    """Return the ranks of values, about 0, tied ones averaged (twice as far apart as counted ranks)."""
-    found: _Matrix = _signs(values).sum(axis=1)
-    return found
+def _ranks(values: Sequence[float]) -> _Matrix:
+    ranks: _Matrix = _signs(values).sum(axis=1)
+    return ranks
 
 
 def _ratio(product: float, squares: float) -> float:

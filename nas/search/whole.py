@@ -32,9 +32,10 @@ class Whole:
         return self._space.size() <= max(n_trials, COUNTED)
 
     def is_tried(self, study: optuna.Study, n_trials: int) -> bool:
-        """Return whether there are fewer configurations than trials wanted, and each was asked for."""
-        if not self.is_small(n_trials):
-            return False
+        """Return whether there are fewer configurations than trials wanted, and each was asked for.
+
+        It goes over all of them: to be asked of a space that `is_small`.
+        """
         if self._grid is None:
             self._grid = Grid(shuffle=False)
             self._grid.guide(Guide(self._space, self._allowed))

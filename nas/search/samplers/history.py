@@ -70,7 +70,7 @@ class History:
         return _standard(weighed.max(axis=1) + 0.05 * weighed.sum(axis=1))
 
 
-HUGE = 1e100
+_HUGE = 1e100
 """What is larger counts as this: its square is still a number."""
 
 
@@ -82,7 +82,8 @@ def key(row: Array) -> bytes:
 def filled(values: Array, broken: Array, directions: Iterable[StudyDirection]) -> Array:
     """Return objectives [n, M] that are to be made small, with failures and broken constraints made bad."""
     signs = np.array([-1.0 if d is StudyDirection.MAXIMIZE else 1.0 for d in directions])
-    values = np.where(np.isfinite(values), np.clip(values * signs, -HUGE, HUGE), np.nan)
+    values = np.where(np.isfinite(values), np.clip(values * signs, -_HUGE, _HUGE), np.nan)
+    broken = np.minimum(broken, _HUGE)
     most = broken.max() if len(broken) else 0.0
     for column in values.T:
         known = column[~np.isnan(column) & (broken <= 0)]

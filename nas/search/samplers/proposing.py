@@ -54,10 +54,10 @@ class ProposingSampler(optuna.samplers.BaseSampler):
 
         What a structure does not allow is passed by. If nothing else is found, any may come again.
         """
-        checked = 0
+        checked, asked = 0, history.repeats if encoding.structure is None else history.holds
         for candidate in self._candidates(encoding, candidates):
             row = encoding.filled(candidate, self._rng)
-            if history.holds(row) or (encoding.structure is None and history.repeats(row)):
+            if asked(row):
                 continue
             if encoding.allowed(row):
                 return row

@@ -13,7 +13,7 @@ from nas.search.changes import Changes
 from nas.search.rungs.reports import last_reported
 from nas.search.samplers.encoding import Array, Encoding
 from nas.search.samplers.every_trial import every_trial
-from nas.search.samplers.history import HUGE, History, filled, key
+from nas.search.samplers.history import History, filled, key
 from nas.search.samplers.ledger import Ledger
 from nas.search.samplers.presence import Presence
 from nas.search.samplers.structure import Structure
@@ -117,7 +117,7 @@ class Reader:
             self._asked.add(key(row))
             if SCREENED in trial.user_attrs:
                 continue
-            broken = min(sum(max(value, 0.0) for value in trial.constraints.values()), HUGE)
+            broken = sum(max(value, 0.0) for value in trial.constraints.values())
             self._ledger.put(trial.number, row, _objectives(trial, self._objectives), broken)
             if trial.state.is_finished():
                 self._proposed.pop(trial.number, None)
