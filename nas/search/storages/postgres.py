@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 CONNECT_SECONDS = 5
+OPENING_SECONDS = 60.0
+"""Who opens the storage keeps others from it, if stopped there, for so long; slow machines take seconds."""
 
 
 class Postgres(Storage):
@@ -65,10 +67,13 @@ class Postgres(Storage):
         """Open Optuna's storage while no other process does: two that make its tables at once both fail."""
         import sqlalchemy
 
-        settings = {"connect_args": self._connection()}
-        engine = sqlalchemy.create_engine(self._address(), poolclass=sqlalchemy.pool.NullPool, **settings)
+        waiting = self._connection(max(OPENING_SECONDS, self.lease_seconds))
+        engine = sqlalchemy.create_engine(
+            self._address(), poolclass=sqlalchemy.pool.NullPool, connect_args=waiting
+        )
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(hashtextextended('nas', 0))"))
+            settings = {"connect_args": self._connection(self.lease_seconds)}
             storage = optuna.storages.RDBStorage(self._address(), engine_kwargs=settings)
         ping_idle(storage.engine)
         return storage
@@ -77,7 +82,8 @@ class Postgres(Storage):
         """Join those that search the study, here and on other machines; see `Storage.leases`."""
         import sqlalchemy
 
-        engine = sqlalchemy.create_engine(self._address(), pool_size=1, connect_args=self._connection())
+        settings = self._connection(self.lease_seconds)
+        engine = sqlalchemy.create_engine(self._address(), pool_size=1, connect_args=settings)
         ping_idle(engine)
         self._engines.append(engine)
         assert self._opened is not None  # see `Storage.leases`
@@ -115,9 +121,9 @@ class Postgres(Storage):
     def _address(self) -> str:
         return self._url.render_as_string(hide_password=False)
 
-    def _connection(self) -> dict[str, Any]:
-        # Who is stopped within a transaction of Optuna's would hold its locks for ever: the server ends it.
-        idle = f"-c idle_in_transaction_session_timeout={int(1000 * self.lease_seconds)}"
+    def _connection(self, idle_seconds: float) -> dict[str, Any]:
+        # Who is stopped within a transaction would hold its locks for ever: the server ends it.
+        idle = f"-c idle_in_transaction_session_timeout={int(1000 * idle_seconds)}"
         given = self._url.query.get("options", "")
         options = " ".join([*([given] if isinstance(given, str) else given), idle])
         return {"connect_timeout": CONNECT_SECONDS, "application_name": "nas", "options": options}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,18 @@ def test_a_read_only_database(clients: Clients, name: str, tmp_path: Path) -> No
     clients.study(name)
     with pytest.raises(InputError, match="is read-only for this user"):
         clients.storage("?options=-c%20default_transaction_read_only%3Don").open(tmp_path)
+
+
+def test_opening_may_take_longer_than_a_lease(
+    clients: Clients, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(optuna.storages.RDBStorage):
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            time.sleep(1.5)
+            super().__init__(*args, **settings)
+
+    monkeypatch.setattr(optuna.storages, "RDBStorage", Slow)
+    assert clients.study(name, lease_seconds=0.5).ask().number == 0
 
 
 @pytest.mark.parametrize("url", ["", "sqlite:///x.db", "postgresql://host", "mysql://a@b/c", "nonsense"])
