@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,10 @@ class Hands:
         for name, value in ((KEY, facts.pop(KEY, None)), (RESULT, facts)):
             if value is not None and trial.user_attrs.get(name) != value:  # each write takes milliseconds
                 trial.set_user_attr(name, value)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Have what is told of a trial within the block written at once; see `Leases.together`."""
+        return self._leases.together()
 
     def pause(self, number: int) -> None:
         """Note that a trial is paused: an equal one shall not be trained beside it."""

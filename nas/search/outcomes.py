@@ -40,8 +40,9 @@ class Outcomes:
         if self._race is None:
             reports.record(trial, self._census.every()[number], percent(progress), values)
             return GO_ON
-        self._hands.keep(number)
-        answer = self._race.report(self._census.every(), trial, progress, values)
+        with self._hands.together():
+            self._hands.keep(number)
+            answer = self._race.report(self._census.every(), trial, progress, values)
         if answer == PAUSE:
             self._hands.pause(number)
         return answer

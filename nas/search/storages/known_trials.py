@@ -20,6 +20,7 @@ class KnownTrials(dict[int, FrozenTrial]):
         last: the greatest id.
         looked: when others' changes were last asked for, in seconds of a clock.
         distributions: of each parameter, the first that was met.
+        unfinished: those that have not ended.
     """
 
     loaded = False
@@ -30,6 +31,7 @@ class KnownTrials(dict[int, FrozenTrial]):
         super().__init__()
         self.last = -1
         self.distributions: dict[str, BaseDistribution] = {}
+        self.unfinished: dict[int, FrozenTrial] = {}
         self._waiting: dict[int, FrozenTrial] = {}
         self._observed = Observed()
         self._changed: dict[int, FrozenTrial] = {}
@@ -41,6 +43,9 @@ class KnownTrials(dict[int, FrozenTrial]):
         self.last = max(self.last, identity)
         self.distributions |= {k: v for k, v in trial.distributions.items() if k not in self.distributions}
         self._waiting.pop(identity, None)
+        self.unfinished.pop(identity, None)
+        if not trial.state.is_finished():
+            self.unfinished[identity] = trial
         if trial.state is TrialState.WAITING:
             self._waiting[identity] = trial
         self._changed[trial.number] = trial

@@ -80,6 +80,14 @@ class Leases(ABC):
         """
 
     @abstractmethod
+    def together(self) -> AbstractContextManager[None]:
+        """Have what is told of a trial within the block written at its end: a server is asked once.
+
+        Raises:
+            UpdateFinishedTrialError: at the end of the block, if the trial has ended in other hands.
+        """
+
+    @abstractmethod
     def let_go(self, number: int) -> None:
         """Give a trial out of hand that has not ended."""
 
@@ -136,6 +144,10 @@ class Alone(Leases):
 
     def confirm(self, number: int) -> None:
         """It is in hand."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """Everything is written at once, which costs little."""
+        return nullcontext()
 
     def let_go(self, number: int) -> None:
         """Nothing is held."""

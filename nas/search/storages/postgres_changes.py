@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ gone AS (DELETE FROM nas_changes USING old
     WHERE nas_changes.trial = old.trial AND nas_changes.writer = old.writer)
 INSERT INTO nas_changes SELECT -1, '', :horizon FROM alone WHERE mine
     ON CONFLICT (trial, writer) DO UPDATE SET changed = greatest(nas_changes.changed, excluded.changed)"""
+_UNFINISHED = """SELECT count(*) FROM trials
+    WHERE study_id = :study AND trial_id <= :last AND state IN ('RUNNING', 'WAITING')"""
 _ENDED = """SELECT trial_id FROM trials
     WHERE trial_id = ANY(:trials) AND state NOT IN ('RUNNING', 'WAITING')"""
 _NEVER = 2**63 - 1
@@ -97,9 +100,18 @@ class Changes:
             connection.execute(self._text(_CLEAN), {"horizon": self._old})
         self._cleaned, self._old = time.monotonic(), 0 if self._unknown else self._horizon
 
-    def ended(self, trials: list[int]) -> list[int]:
-        """Return those of the trials that have ended."""
-        return [trial for (trial,) in self._ask(_ENDED, trials=trials)]
+    def ended(self, study: int, last: int, unfinished: Collection[int]) -> list[int]:
+        """Return which of the trials of a study that are known as unfinished have ended.
+
+        Args:
+            study: its id.
+            last: the greatest id of its trials that are known.
+            unfinished: ids of all that are known as such: they are sent only if there are fewer by now.
+        """
+        [(count,)] = self._ask(_UNFINISHED, study=study, last=last)
+        if count == len(unfinished):
+            return []
+        return [trial for (trial,) in self._ask(_ENDED, trials=list(unfinished))]
 
     def _ask(self, statement: str, **values: Any) -> list[Any]:
         with self._engine.connect() as connection:

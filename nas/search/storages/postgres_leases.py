@@ -178,6 +178,13 @@ class PostgresLeases(Leases):
         if number not in self._held:
             raise LostTrialError(f"trial {number} is in another supervisor's hands")
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Send what is told of a trial at the end of the block; see `Leases.together`."""
+        with self._memory.together():
+            yield
+        self._patiently(self._memory.send)
+
     def let_go(self, number: int) -> None:
         """End the lease now, and keep where the trial was trained."""
         self._held.discard(number)

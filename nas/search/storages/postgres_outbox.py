@@ -1,53 +1,57 @@
-"""Parameters that Optuna sets one by one, kept back so that those of a trial are written together."""
+"""What is told of trials that have not ended, kept back so that the server is told all of it at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from optuna.distributions import BaseDistribution
-
 from nas.search.storages.patient import is_away
-from nas.search.storages.postgres_writes import Writes
+from nas.search.storages.postgres_writes import Told, Writes
 
 
 class Outbox:
-    """Holds parameters until they are sent; a trial that has ended gets none.
+    """Holds what is told of trials until it is sent.
 
     Args:
         writes: into Optuna's tables.
         doubt: told of trials of which nobody knows what the server holds.
+        refuse: raises an error that says why a trial is told nothing any more.
     """
 
-    def __init__(self, writes: Writes, doubt: Callable[[int], None]) -> None:
-        self._writes, self._doubt = writes, doubt
-        self._unsent: dict[int, dict[str, tuple[float, BaseDistribution]]] = {}
+    def __init__(self, writes: Writes, doubt: Callable[[int], None], refuse: Callable[[int], None]) -> None:
+        self._writes, self._doubt, self._refuse = writes, doubt, refuse
+        self._unsent: dict[int, Told] = {}
         self._may_send: Callable[[], None] = _always
 
-    def put(self, trial: int, name: str, value: float, distribution: BaseDistribution) -> None:
-        """Keep a parameter in Optuna's internal value; those of other trials are sent before."""
+    def of(self, trial: int) -> Told:
+        """Return what is to be told of a trial, to add to it; what is told of others is sent before."""
         if self._unsent.keys() - {trial}:
             self.send()
-        self._unsent.setdefault(trial, {})[name] = value, distribution
+        return self._unsent.setdefault(trial, Told())
 
     def send(self) -> None:
-        """Let the server have all parameters.
+        """Let the server have everything.
+
+        A trial that has ended gets no parameters, which is no error: whoever took it over chose others.
 
         Raises:
-            Exception: of the driver; what the server refuses is not kept, for it will refuse it again.
+            Exception: of the driver, or of ``refuse``; what is refused is not kept, for it would be again.
         """
         if self._unsent:
             self._may_send()
-        for trial, given in list(self._unsent.items()):
+        for trial, told in list(self._unsent.items()):
             try:
-                if not self._writes.parameters(trial, given):
-                    self._doubt(trial)
+                taken = self._writes.told(trial, told)
             except Exception as error:
                 if not is_away(error):
                     del self._unsent[trial]
                     self._doubt(trial)
                 raise
             del self._unsent[trial]
+            if not taken:
+                self._doubt(trial)
+                if told.is_more_than_parameters:
+                    self._refuse(trial)
 
     @contextmanager
     def sending_if(self, may_send: Callable[[], None]) -> Iterator[None]:
@@ -56,12 +60,16 @@ class Outbox:
         try:
             yield
         except BaseException:
-            for trial in self._unsent:
-                self._doubt(trial)
-            self._unsent.clear()
+            self.drop()
             raise
         finally:
             self._may_send = _always
+
+    def drop(self) -> None:
+        """Send nothing of what is held."""
+        for trial in self._unsent:
+            self._doubt(trial)
+        self._unsent.clear()
 
 
 def _always() -> None:

@@ -1,12 +1,13 @@
-"""What Optuna writes of a trial, in its tables: one statement each, which announces itself to others.
+"""What Optuna writes of a trial, in its tables, in one statement that announces itself to others.
 
-Optuna sends five to ten statements for each of them, and can write several only with a new trial.
+Optuna sends five to ten statements for each attribute, and can write several only with a new trial.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,20 +24,24 @@ announced AS (INSERT INTO nas_changes SELECT trial_id, %(writer)s, txid_current(
 _SOON = ", set_config('synchronous_commit', 'off', true)"
 OURS = "leased"
 """The user attribute of trials that were asked for by a supervisor; others are left alone."""
-_ATTRIBUTE = """INSERT INTO trial_{kind}_attributes (trial_id, key, value_json)
-    SELECT trial_id, %(key)s, %(value)s FROM live
-    ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json RETURNING 1{soon}"""
 # What a parameter is, it stays: a supervisor that was stopped may send it after another one took over.
-_PARAMETERS = """, put AS (INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
+_TOLD = """, parameters AS (INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
     SELECT live.trial_id, given.* FROM live,
     unnest(%(names)s::text[], %(values)s::float8[], %(distributions)s::text[]) AS given
-    ON CONFLICT (trial_id, param_name) DO NOTHING RETURNING 1)
-SELECT (SELECT count(*) FROM put){soon} FROM live"""
-_VALUE_AT = """INSERT INTO trial_intermediate_values
+    ON CONFLICT (trial_id, param_name) DO NOTHING RETURNING 1),
+of_user AS (INSERT INTO trial_user_attributes (trial_id, key, value_json)
+    SELECT live.trial_id, given.* FROM live, unnest(%(user_keys)s::text[], %(user)s::text[]) AS given
+    ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json),
+of_optuna AS (INSERT INTO trial_system_attributes (trial_id, key, value_json)
+    SELECT live.trial_id, given.* FROM live, unnest(%(system_keys)s::text[], %(system)s::text[]) AS given
+    ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json),
+reports AS (INSERT INTO trial_intermediate_values
     (trial_id, step, intermediate_value, intermediate_value_type)
-    SELECT trial_id, %(step)s, %(value)s::float8, %(kind)s::trialintermediatevaluetype FROM live
+    SELECT live.trial_id, step, value, kind::trialintermediatevaluetype FROM live,
+    unnest(%(steps)s::int[], %(reported)s::float8[], %(kinds)s::text[]) AS given(step, value, kind)
     ON CONFLICT (trial_id, step) DO UPDATE SET intermediate_value = excluded.intermediate_value,
-    intermediate_value_type = excluded.intermediate_value_type RETURNING 1{soon}"""
+    intermediate_value_type = excluded.intermediate_value_type)
+SELECT (SELECT count(*) FROM parameters){soon} FROM live"""
 _STATE = """, given AS (INSERT INTO trial_values (trial_id, objective, value, value_type)
     SELECT live.trial_id, n - 1, value, kind::trialvaluetype FROM live,
     unnest(%(values)s::float8[], %(kinds)s::text[]) WITH ORDINALITY AS given(value, kind, n)
@@ -63,11 +68,32 @@ of_optuna AS (INSERT INTO trial_system_attributes (trial_id, key, value_json)
 SELECT trial_id, number FROM made"""
 
 
+@dataclass
+class Told:
+    """What is told of a trial before it ends.
+
+    Attributes:
+        parameters: in Optuna's internal values, by name.
+        user: attributes of the user's.
+        system: attributes of Optuna's.
+        reports: values by step.
+    """
+
+    parameters: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
+    user: dict[str, Any] = field(default_factory=dict)
+    system: dict[str, Any] = field(default_factory=dict)
+    reports: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def is_more_than_parameters(self) -> bool:
+        """Whether it holds anything that cannot be left out in silence."""
+        return bool(self.user or self.system or self.reports)
+
+
 class Writes:
     """Writes into the tables of Optuna's storage what that would write.
 
-    Each method but `trial` returns whether there is such a trial that has not ended: if not, nothing is
-    written. ``durable``: it is on disk then; else within a second, or with what is next written so.
+    Nothing is written of a trial that has ended.
 
     Args:
         engine: of Optuna's storage.
@@ -79,25 +105,31 @@ class Writes:
         self._mark: dict[str, Any] = {"ours": OURS, "mark": json.dumps(writer)}
         self._alone = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def attribute(self, trial: int, kind: str, key: str, value: Any) -> bool:
-        """Set an attribute, of ``kind`` user or system."""
-        statement = _ATTRIBUTE.replace("{kind}", kind)
-        return bool(self._write(statement, trial, key=key, value=json.dumps(value)))
+    def told(self, trial: int, told: Told) -> bool:
+        """Write what is told of a trial; return whether none of the parameters was there.
 
-    def parameters(self, trial: int, given: Mapping[str, tuple[float, BaseDistribution]]) -> bool:
-        """Set parameters, in Optuna's internal values; return whether none of them was there."""
-        values = [float(value) for value, _ in given.values()]  # of a choice it is an integer
-        texts = [distribution_to_json(distribution) for _, distribution in given.values()]
-        asked: dict[str, Any] = {"names": list(given), "values": values, "distributions": texts}
-        return self._write(_PARAMETERS, trial, durable=False, **asked) == len(given)
-
-    def value_at(self, trial: int, step: int, value: float) -> bool:
-        """Set the value at a step."""
-        stored, kind = _stored(value)
-        return bool(self._write(_VALUE_AT, trial, durable=False, step=step, value=stored, kind=kind))
+        Attributes are on disk then; of parameters and reports alone, the server may lose the last second.
+        """
+        stored = [_stored(value) for value in told.reports.values()]
+        asked: dict[str, Any] = {
+            "names": list(told.parameters),
+            "values": [float(value) for value, _ in told.parameters.values()],  # of a choice it is an integer
+            "distributions": [distribution_to_json(kind) for _, kind in told.parameters.values()],
+            "steps": list(told.reports),
+            "reported": [value for value, _ in stored],
+            "kinds": [kind for _, kind in stored],
+        }
+        for kind, attributes in (("user", told.user), ("system", told.system)):
+            asked[f"{kind}_keys"] = list(attributes)
+            asked[kind] = [json.dumps(value) for value in attributes.values()]
+        durable = bool(told.user or told.system)
+        return self._write(_TOLD, trial, durable=durable, **asked) == len(told.parameters)
 
     def state(self, trial: int, state: TrialState, values: Sequence[float] | None, moment: datetime) -> bool:
-        """Let a trial that waits run, as one of this process's, or end one, at a ``moment`` of local time."""
+        """Let a trial that waits run, as one of this process's, or end one, at a ``moment`` of local time.
+
+        Returns whether there is such a trial that has not ended.
+        """
         stored = [_stored(value) for value in values or ()]
         asked: dict[str, Any] = {"values": [v for v, _ in stored], "kinds": [kind for _, kind in stored]}
         asked["start"] = _utc(moment) if state is TrialState.RUNNING else None
@@ -130,7 +162,10 @@ class Writes:
     def _write(
         self, statement: str, trial: int, durable: bool = True, lock: str = "", **values: Any
     ) -> int | None:
-        """Return the number that the statement tells; None if there is no such trial any more."""
+        """Return the number that the statement tells; None if there is no such trial that has not ended.
+
+        ``durable``: it is on disk then; else within a second, or with what is next written so.
+        """
         text = f"{_LIVE} {statement}".format(lock=lock, soon="" if durable else _SOON)
         with self._alone.connect() as connection:
             asked = {"trial": trial, "writer": self._writer, **values}

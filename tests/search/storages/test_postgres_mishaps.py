@@ -148,9 +148,9 @@ def test_a_waiting_trial_is_not_lost_with_the_answer(two: Two) -> None:
     ("statement", "do"),
     [
         ("INSERT INTO trials", lambda s: s.enqueue_trial({"x": 0.5}, user_attrs={OURS: True, "run": (1, 2)})),
-        ("SELECT trial_id, %(key)s", lambda s: s.ask().set_user_attr("k", [1])),
-        ("INSERT INTO trial_params", lambda s: (s.ask().suggest_float("x", 0, 1), s.trials)),
-        ("trial_intermediate_values", lambda s: s.ask().report(0.5, 1)),
+        ("reports AS", lambda s: s.ask().set_user_attr("k", [1])),
+        ("reports AS", lambda s: (s.ask().suggest_float("x", 0, 1), s.trials)),
+        ("reports AS", lambda s: s.ask().report(0.5, 1)),
         ("UPDATE trials", lambda s: s.tell(s.ask(), 0.25)),
     ],
 )
@@ -161,6 +161,56 @@ def test_a_call_whose_answer_is_lost_is_made_once(
     two.lose_answer(statement)
     do(two.first)
     assert len(two.alone.trials) == 1
+    assert two.first.trials == two.second.trials == two.alone.trials
+
+
+def test_what_is_told_together_is_sent_together_and_once(two: Two) -> None:
+    trial, sent = ours(two.first), list[str]()
+    engine = two.first._storage.inner._rdb.engine  # type: ignore[attr-defined]
+    event.listen(engine, "before_cursor_execute", lambda c, cursor, text, *_: sent.append(text))
+    two.lose_answer("reports AS")
+    with two.leases[0].together():
+        trial.set_user_attr("a", 1)
+        trial.report(0.5, 25)
+        trial.set_user_attr("b", {"25": "paused"})
+        assert trial.user_attrs["a"] == two.first.trials[0].user_attrs["a"] == 1
+        assert "a" not in two.alone.trials[0].user_attrs
+    assert sum("reports AS" in text for text in sent) == 2  # the answer to the first one was lost
+    assert two.alone.trials[0].intermediate_values == {25: 0.5}
+    assert two.alone.trials[0].user_attrs["b"] == {"25": "paused"}
+    assert two.first.trials == two.second.trials == two.alone.trials
+
+
+def test_what_is_told_together_is_there_before_a_trial_ends(two: Two) -> None:
+    trial = ours(two.first)
+    with two.leases[0].together():
+        trial.set_user_attr("a", 1)
+        two.first.tell(trial, 1.0)
+        assert two.alone.trials[0].user_attrs["a"] == 1
+    assert two.first.trials == two.second.trials == two.alone.trials
+
+
+def test_after_an_error_what_was_told_together_is_dropped(two: Two) -> None:
+    trial = ours(two.first)
+
+    def tell() -> None:
+        trial.set_user_attr("a", 1)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), two.leases[0].together():
+        tell()
+    trial.set_user_attr("b", 1)
+    assert two.first.trials == two.second.trials == two.alone.trials
+    assert two.alone.trials[0].user_attrs.keys() & {"a", "b"} == {"b"}
+
+
+def test_what_is_told_together_of_an_ended_trial_is_refused_once(two: Two) -> None:
+    trial = ours(two.first)
+    two.first.get_trials(deepcopy=False)
+    two.alone.tell(0, 1.0)
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError), two.leases[0].together():
+        trial.set_user_attr("a", 1)
+    assert ours(two.first).number == 1
     assert two.first.trials == two.second.trials == two.alone.trials
 
 
