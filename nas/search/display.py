@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 from nas.progress import console, duration, quantity, say
+from nas.search.leaderboard import STATES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +24,7 @@ class Display:
     Args:
         n_trials: in all.
         objectives: what a trial is judged by.
-        rows: of the trials that earlier starts left.
+        rows: of the trials that earlier starts left, in the order of their states.
     """
 
     def __init__(self, n_trials: int, objectives: Objectives, rows: Rows) -> None:
@@ -32,7 +32,7 @@ class Display:
         self.objectives = objectives
         self.started = time.monotonic()
         self._here: set[int] = set()
-        self._show(rows)
+        self.rows = rows
         self._running: list[str] = []
         self._live: Any = None
 
@@ -54,15 +54,17 @@ class Display:
         """Show what is being trained."""
         self._running = running
 
-    def ended(self, numbers: Sequence[int], rows: Rows) -> None:
-        """Trials have ended, or are paused; one that was screened out has no row."""
-        wanted = set(numbers)
-        ended = {row["number"]: row for row in rows if row["number"] in wanted}
-        self._show(rows)
-        for number in dict.fromkeys(numbers):
-            if number in ended:
-                self._here.add(number)
-                self._tell(ended[number])
+    def ended(self, ended: Rows, rows: Rows) -> None:
+        """Trials have ended, or are paused.
+
+        Args:
+            ended: their rows.
+            rows: all by now, in the order of their states.
+        """
+        self.rows = rows
+        for row in ended:
+            self._here.add(row["number"])
+            self._tell(row)
 
     def _tell(self, row: dict[str, Any]) -> None:
         value = ", ".join(values_in_words(row)) or "-"
@@ -79,17 +81,18 @@ class Display:
             ).strip()
         )
 
-    def _show(self, rows: Rows) -> None:
-        self.rows, self._states = rows, Counter(row["state"] for row in rows)
-
     def _count_ended(self) -> int:
         """Return how many trials are over, or paused, from where few of them go on."""
-        return sum(self._states[state] for state in ("COMPLETE", "PRUNED", "FAIL", "PAUSED"))
+        return self._before("RUNNING")
+
+    def _before(self, state: str) -> int:
+        """Return how many rows come before those of a state: to look at ten thousand takes milliseconds."""
+        return bisect_left(self.rows, STATES.index(state), key=lambda row: STATES.index(row["state"]))
 
     def _status(self) -> str:
-        best = next((r for r in self.rows if r["state"] == "COMPLETE"), None)
+        best = self.rows[0] if self._before("PRUNED") else None
         parts = [self._best(best)] if best else []
-        paused = self._states["PAUSED"]
+        paused = self._before("FAIL") - self._before("PAUSED")
         parts += [f"{paused} paused"] if paused else []
         left = self.seconds_left()
         if left is not None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
-from operator import itemgetter
+from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Any
 
 import optuna
@@ -27,7 +27,9 @@ FAILED = "failed"
 diverged, its worker died. Optuna's samplers learn nothing of its state FAIL, so it is stored as pruned
 with a broken constraint, which every sampler reads as worse than all that were completed."""
 
-_ORDER = ("COMPLETE", "PRUNED", "PAUSED", "FAIL", "RUNNING", "WAITING")
+STATES = ("COMPLETE", "PRUNED", "PAUSED", "FAIL", "RUNNING", "WAITING")
+"""The states of rows, in the order in which these come."""
+
 Row = dict[str, Any]
 Rank = tuple[int, bool, float, int]
 
@@ -43,35 +45,47 @@ class Leaderboard:
     def __init__(self, study: optuna.Study, objectives: Objectives) -> None:
         self._study, self._objectives = study, objectives
         self._changes = Changes()
-        self._placed: list[tuple[Rank, Row]] = []
-        self._ranks: dict[int, Rank] = {}
+        self._places: list[Rank] = []
+        self._rows: list[Row] = []
+        self._found: dict[int, tuple[Rank, Row]] = {}
 
     def rows(self) -> list[Row]:
-        """Return one row for each trial: completed ones, best first, then those that are not.
+        """Return one row for each trial: completed ones, best first, then the others by `STATES`.
 
         Of several objectives the front comes first, its knee before the rest of it, and a row tells all
         ``values`` by name, whether it is of the ``front`` and whether it is the ``knee``.
         """
+        self._look()
+        return self._rows.copy() if len(self._objectives) == 1 else self._by_front(self._rows)
+
+    def of(self, numbers: Iterable[int]) -> list[Row]:
+        """Return the rows of some trials, without what they are to others; one that was refused has none."""
+        self._look()
+        return [self._found[number][1] for number in numbers if number in self._found]
+
+    def _look(self) -> None:
         for trial in self._changes.take(self._study.get_trials(deepcopy=False)):
             self._displace(trial.number)
             if REFUSED not in trial.user_attrs:
                 self._place(trial)
-        rows = [row for _, row in self._placed]
-        return rows if len(self._objectives) == 1 else self._by_front(rows)
 
     def _place(self, trial: FrozenTrial) -> None:
         row = _row(trial, self._objectives)
-        rank = self._ranks[trial.number] = self._rank(row)
-        insort(self._placed, (rank, row))  # no two ranks are equal: each has its number
+        rank = self._rank(row)
+        place = bisect_left(self._places, rank)  # no two ranks are equal: each has its number
+        self._places.insert(place, rank)
+        self._rows.insert(place, row)
+        self._found[trial.number] = rank, row
 
     def _displace(self, number: int) -> None:
-        rank = self._ranks.pop(number, None)
-        if rank is not None:
-            del self._placed[bisect_left(self._placed, rank, key=itemgetter(0))]
+        if number in self._found:
+            rank, _ = self._found.pop(number)
+            place = bisect_left(self._places, rank)
+            del self._places[place], self._rows[place]
 
     def _rank(self, row: Row) -> Rank:
         value = math.inf if row["value"] is None else self._objectives[0].sign * row["value"]
-        return _ORDER.index(row["state"]), "inherited" in row, value, row["number"]
+        return STATES.index(row["state"]), "inherited" in row, value, row["number"]
 
     def _by_front(self, rows: list[Row]) -> list[Row]:
         done = [row for row in rows if row["state"] == "COMPLETE" and "inherited" not in row]

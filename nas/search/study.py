@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +247,10 @@ class Study:
         if self.replicates < 2:
             return rows
         return ranked(rows, self._census.every(), self.question.objectives)
+
+    def rows_of(self, numbers: Iterable[int]) -> list[dict[str, Any]]:
+        """Return the rows of some trials, each once; one that was screened out has none."""
+        return self._leaderboard.of(dict.fromkeys(numbers))
 
     def values_of(self, number: int) -> list[str] | None:
         """Return the overrides of an ended trial that the study's trials do not share.

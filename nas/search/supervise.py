@@ -193,7 +193,7 @@ class Supervisor:
     def _tell(self) -> None:
         """Show the trials that ended since, and have them saved."""
         if self._ended:
-            self.display.ended(self._ended, self.study.rows())
+            self.display.ended(self.study.rows_of(self._ended), self.study.rows())
         self._unsaved = self._unsaved or bool(self._ended)
         self._ended.clear()
         if self._unsaved:

@@ -55,8 +55,10 @@ def test_what_takes_long_to_write_is_written_less_often(tmp_path: Path) -> None:
 def test_saving_is_tried_again_until_it_was_due() -> None:
     shown: list[int] = []
     answers = iter([False, False, True])
-    study: Any = SimpleNamespace(rows=lambda: [{"number": 3}, {"number": 4}], renew=set)
-    display: Any = SimpleNamespace(ended=lambda numbers, rows: shown.extend(numbers))
+    study: Any = SimpleNamespace(
+        rows=list, rows_of=lambda numbers: [{"number": n} for n in numbers], renew=set
+    )
+    display: Any = SimpleNamespace(ended=lambda ended, rows: shown.extend(row["number"] for row in ended))
     supervisor = Supervisor(study, SimpleNamespace(), 5, 1, display, lambda: next(answers))  # type: ignore[arg-type]
     supervisor._ended.extend([4, 3])
     for _ in range(5):
