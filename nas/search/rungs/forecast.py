@@ -36,9 +36,7 @@ class Forecast:
         return self.mean + sign * self.deviation * NormalDist().inv_cdf(chance)
 
 
-def forecast(
-    curve: Sequence[float], curves: Sequence[Sequence[float]], ends: Sequence[float]
-) -> Forecast | None:
+def forecast(curve: Sequence[float], curves: npt.ArrayLike, ends: npt.ArrayLike) -> Forecast | None:
     """Return where a curve would end, or None while too little is known.
 
     Linear regression of the final value on the values at the rungs so far, over finished trials; the
@@ -52,10 +50,10 @@ def forecast(
         curves: those of n finished trials at the same rungs, [n, r].
         ends: their final values, [n].
     """
-    freedom = len(curves) - len(curve) - 1
+    seen = np.asarray(curves, float)
+    freedom = len(seen) - len(curve) - 1
     if freedom < SPARE:
         return None
-    seen = np.asarray(curves, float)
     middle, scale = seen.mean(axis=0), seen.std(axis=0)
     scale[scale == 0] = 1.0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -14,6 +13,7 @@ from nas.search.leaderboard import REFUSED
 from nas.search.objectives import Objectives, signed
 from nas.search.purposes import APART, TO_THE_END
 from nas.search.rungs import reports
+from nas.search.rungs.finished import Finished
 from nas.search.rungs.forecast import Forecast, forecast
 from nas.search.rungs.halving import SuccessiveHalving, percent
 from nas.search.rungs.ladder import Ladder, Values
@@ -23,9 +23,6 @@ from nas.train.rung import GO_ON, PAUSE, STOP, Answer
 _ANSWERS: dict[str, Answer] = {
     reports.BEST: GO_ON, reports.BOLD: GO_ON, reports.MEASURED: GO_ON, reports.PAUSED: PAUSE,
 }  # fmt: skip
-
-LEARNED = 1000
-"""A forecast learns from so many trials that finished last: more would cost more time than they tell."""
 
 
 class Race:
@@ -49,7 +46,7 @@ class Race:
         self._objectives = objectives
         signs = [objective.sign for objective in objectives]
         self._ladder = Ladder(settings.levels(evaluate_at), settings.reduction_factor, signs)
-        self._finished: deque[tuple[dict[int, Values], Values]] = deque(maxlen=LEARNED)
+        self._finished = Finished(self._ladder.levels, len(objectives))
         self._front: list[Values] = []
         self._changes = Changes()
 
@@ -154,7 +151,7 @@ class Race:
 
     def _finish(self, told: dict[int, Values], values: Values) -> None:
         """Note the end of a trial, and keep those that no other one dominates."""
-        self._finished.append((told, values))
+        self._finished.add(told, values)
         end = tuple(signed(self._objectives, values))
         if not pareto.is_dominated(end, self._front):
             self._front = [*(other for other in self._front if not pareto.is_dominated(other, [end])), end]
@@ -162,14 +159,11 @@ class Race:
     def _forecasts(self, told: dict[int, Values]) -> list[Forecast | None] | None:
         """Return a forecast of every objective that training decides, or None if one cannot be told."""
         steps = [level for level in self._ladder.levels if level in told]
-        known = [(curve, end) for curve, end in self._finished if curve.keys() >= set(steps)]
         found: list[Forecast | None] = []
         for index, objective in enumerate(self._objectives):
             end = None
             if not objective.is_cost:
-                curves = [[curve[step][index] for step in steps] for curve, _ in known]
-                own = [told[step][index] for step in steps]
-                end = forecast(own, curves, [values[index] for _, values in known])
+                end = forecast([told[step][index] for step in steps], *self._finished.at(steps, index))
                 if end is None:
                     return None
             found.append(end)
