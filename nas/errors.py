@@ -64,7 +64,7 @@ def let_interrupt_pass(error: BaseException) -> None:
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest allowed name, or an empty string."""
-    close = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1, cutoff=0.5)
+    close = _alike(str(name), [str(a) for a in allowed], count=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
@@ -88,8 +88,15 @@ def _shown(value: str, names: list[str]) -> str:
     """Return the names, or of very many those that are most like ``value``."""
     if len(names) <= MOST_NAMES:
         return str(names)
-    alike = set(difflib.get_close_matches(value, names, n=MOST_NAMES // 2, cutoff=0.0))
+    alike = set(_alike(value, names, count=MOST_NAMES // 2, cutoff=0.0))
     return f"{[name for name in names if name in alike]} and {len(names) - len(alike)} more"
+
+
+def _alike(value: str, names: Sequence[str], count: int, cutoff: float) -> list[str]:
+    """Return the names that are most like ``value``, which may lack what stands before their last slash."""
+    ends = {} if "/" in value else {name.rpartition("/")[2]: name for name in reversed(names)}
+    close = difflib.get_close_matches(value, [*names, *ends], n=2 * count, cutoff=cutoff)
+    return list(dict.fromkeys(name if name in names else ends[name] for name in close))[:count]
 
 
 def check_choice(key: str, value: object, allowed: Sequence[object]) -> None:

@@ -25,7 +25,13 @@ def test_input_error_keeps_its_mistakes_apart_and_is_a_value_error() -> None:
 
 @pytest.mark.parametrize(
     ("name", "allowed", "offer"),
-    [("fnn", ["attn", "ffn"], "; did you mean 'ffn'?"), ("xyz", ["attn", "ffn"], ""), ("a", [], "")],
+    [
+        ("fnn", ["attn", "ffn"], "; did you mean 'ffn'?"),
+        ("xyz", ["attn", "ffn"], ""),
+        ("a", [], ""),
+        ("mhaa", ["attention/local", "attention/mha", "feedforward/mlp"], "; did you mean 'attention/mha'?"),
+        ("mixing/convv", ["mixing/conv", "convv"], "; did you mean 'mixing/conv'?"),
+    ],
 )
 def test_nearest(name: str, allowed: list[str], offer: str) -> None:
     assert nearest(name, allowed) == offer

@@ -18,6 +18,7 @@ from nas.bench.base import Bench
 from nas.bench.replay import Replay
 from nas.errors import InputError, check_positive, not_allowed
 from nas.progress import Say
+from nas.search.correlation import spearman
 from nas.search.rungs.halving import SuccessiveHalving
 
 if TYPE_CHECKING:
@@ -150,11 +151,10 @@ def _rank(ends: Sequence[float], found: Sequence[float]) -> int:
 def _agreement(curves: Curves) -> dict[float, float]:
     """Return how the ranks after each share of the budget agree with the last ones (Spearman)."""
 
-    def ranks(share: float) -> Any:
-        return np.argsort(np.argsort([curve[share] for curve in curves]))
-
-    last = ranks(1.0)
-    return {share: float(np.corrcoef(ranks(share), last)[0, 1]) for share in curves[0] if share < 1}
+    last = [curve[1.0] for curve in curves]
+    return {
+        share: spearman([curve[share] for curve in curves], last).value for share in curves[0] if share < 1
+    }
 
 
 @dataclass(frozen=True)
