@@ -264,8 +264,8 @@ class PostgresLeases(Leases):
         self._valid_until, self._due = began + self._seconds, began + self._seconds / RENEWALS
 
     def _alone(self, statement: str, **values: Any) -> list[Any]:
-        """Run a statement in a transaction of its own, and return its rows."""
-        with self._engine.begin() as connection:
+        """Run a statement in a transaction of its own, which takes no more than it, and return its rows."""
+        with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             result = self._run(connection, statement, **values)
             return list(result.all()) if result.returns_rows else []
 
