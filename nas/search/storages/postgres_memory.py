@@ -80,12 +80,10 @@ class PostgresMemory(WholeStudies):
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Return a trial."""
         with self._lock:
-            known, trials = (
-                self._known.trial(trial_id),
-                self._known.get(self._known.study_of.get(trial_id, -1)),
-            )
+            study_id = self._known.study_of.get(trial_id, -1)
+            known, trials = self._known.trial(trial_id), self._known.get(study_id)
             if trials is not None and (known is None or not known.state.is_finished()):
-                self._look(self._known.study_of[trial_id], trials)
+                self._look(study_id, trials)
                 known = self._known.trial(trial_id)
             if known is None:
                 self.send()
