@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from hydra import compose as hydra_compose
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -62,64 +64,75 @@ class Composed:
 def compose(kind: Kind, overrides: Sequence[str]) -> Composed:
     """Compose ``conf/<kind>.yaml`` with overrides, and check every key, type, name and target.
 
-    Hydra composes the same choices of groups once in a process (a tenth of a second); values that only
-    replace others are set in a copy of that, which is the same.
+    Hydra composes the same choices of groups once in a process (a tenth of a second); values are set in
+    a copy of that, as Hydra sets them: those that only replace others by ourselves, which is the same.
 
     Raises:
         InputError: one sentence for each mistake, all of them together.
     """
     with hydra_loaded():
         given = _prepare(overrides)
-        composed = _with_known_choices(kind, given) or _anew(kind, given)
+        composed = _unchecked(kind, given)
     mistakes = check.mistakes_in(composed.plain, _ROOTS[kind], given.trusted)
     if mistakes:
         raise InputError(*with_choices(mistakes, composed.overrides, composed.choices))
     return composed
 
 
-def _anew(kind: Kind, given: _Given) -> Composed:
-    """Let Hydra compose everything; nothing is checked that Hydra does not check.
+def _unchecked(kind: Kind, given: _Given) -> Composed:
+    """Compose; nothing is checked that Hydra does not check.
 
     Raises:
         InputError: Hydra refuses it: all mistakes together.
     """
     try:
-        config = hydra_compose(kind, given.for_hydra, return_hydra_config=True)
+        return _quickly(kind, given) or _composed(_by_hydra(kind, given.for_hydra), kind, given)
     except diagnose.HYDRA_ERRORS as error:
         let_interrupt_pass(error)
         raise InputError(*_all_mistakes(kind, given, error)) from None
-    return _composed(config, kind, given)
 
 
-def _with_known_choices(kind: Kind, given: _Given) -> Composed | None:
+def _quickly(kind: Kind, given: _Given) -> Composed | None:
     """Return the composition, if it is choices of packaged and named files and values that replace others."""
-    if any(_comes_from_elsewhere(text) for text in given.for_hydra):
+    if any(map(_comes_from_elsewhere, given.for_hydra)):
         return None
-    choices: list[str] = []
-    values: list[Override] = []
-    for text in given.for_hydra:
-        p = parse(text)
-        if is_value(p) and not _is_choice(p):
-            values.append(p)
-        else:
-            choices.append(text)
-    base = _of_choices(kind, tuple(choices))
-    if base is None:
+    choices, values = _choices_and_values(given.for_hydra)
+    if not all(map(is_value, values)):
         return None
+    base = _of_choices(kind, choices)
     plain = links.copied(base.plain)
     if not all(links.set_plain(plain, _key(p), p.value()) for p in values):
         return None
     return Composed(plain, dict(base.choices), given.recorded, given.trusted)
 
 
-def _of_choices(kind: Kind, choices: tuple[str, ...]) -> Composed | None:
-    """Return what choices make, or None if Hydra refuses them."""
-    try:
-        config = _hydra_of(kind, choices)
-    except diagnose.HYDRA_ERRORS as error:
-        let_interrupt_pass(error)
-        return None
-    return _composed(config, kind, _Given(list(choices), choices, (), {}))
+def _choices_and_values(overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
+    """Return the overrides that Hydra composes, and those that change what comes out."""
+    choices: list[str] = []
+    values: list[Override] = []
+    for text in overrides:
+        p = parse(text)
+        if "@" in text or p.is_sweep_override() or _is_choice(p):
+            choices.append(text)
+        else:
+            values.append(p)
+    return tuple(choices), values
+
+
+def _by_hydra(kind: Kind, overrides: Sequence[str]) -> DictConfig:
+    """Return what Hydra makes of overrides, whose choices it composes once in a process if it may."""
+    if any(map(_comes_from_elsewhere, overrides)):
+        return hydra_compose(kind, list(overrides), return_hydra_config=True)
+    choices, values = _choices_and_values(overrides)
+    config = copy.deepcopy(_hydra_of(kind, choices))
+    ConfigLoaderImpl._apply_overrides_to_config(values, config)  # Hydra's own last step
+    return config
+
+
+@functools.lru_cache(maxsize=32)
+def _of_choices(kind: Kind, choices: tuple[str, ...]) -> Composed:
+    """Return what choices make; nobody may change it."""
+    return _composed(_hydra_of(kind, choices), kind, _Given(list(choices), choices, (), {}))
 
 
 @functools.lru_cache(maxsize=32)
@@ -246,12 +259,10 @@ def _composed(config: DictConfig, kind: Kind, given: _Given) -> Composed:
 def _all_mistakes(kind: Kind, given: _Given, first: Exception) -> list[str]:
     Plugins.instance()
 
-    known = not any(map(_comes_from_elsewhere, given.for_hydra))
-
     def attempt(overrides: list[str]) -> DictConfig:
-        if known and all(_is_choice(parse(text)) for text in overrides):
-            return _hydra_of(kind, tuple(overrides))
-        return hydra_compose(kind, overrides, return_hydra_config=True)
+        if overrides == given.for_hydra:
+            raise first  # as it is known
+        return _by_hydra(kind, overrides)
 
     groups = group_options(given.for_hydra)
     found, missing, rest = diagnose.separate(given.for_hydra, groups, attempt, parse)

@@ -12,24 +12,25 @@ from nas.errors import InputError
 
 BASE = ["encoder=hybrid", "task=mqar"]
 VALUES = [
-    ["seed=3"],
-    ["encoder.hidden_cls=[attn,ffn]", "optimizer.lr=0.01"],
-    ["encoder.hidden_cls.2=none", "encoder.hidden_cls.3=none"],
-    ["encoder.hidden_size=32", "encoder.blocks.attn.num_heads=2"],
-    ["encoder.blocks.attn._partial_=false"],
-    ["trainer.evaluate_at=[0.1,1.0]", "trainer.steps=null", "trainer.tokens=1000"],
-    ["encoder.hidden_cls=[attn]", "encoder.hidden_cls.0=none"],
-    ["study='a b'", "encoder.blocks.attn.norm=post"],
-]
+    ["seed=3", "encoder.hidden_size=32", "encoder.blocks.attn.num_heads=2", "study='a b'"],
+    ["encoder.hidden_cls=[attn,ffn]", "optimizer.lr=0.01", "encoder.blocks.attn.norm=post"],
+    ["encoder.hidden_cls.2=none", "encoder.hidden_cls.3=none", "encoder.blocks.attn._partial_=false"],
+    ["encoder.hidden_cls=[attn]", "encoder.hidden_cls.0=none",
+     "trainer.evaluate_at=[0.1,1.0]", "trainer.steps=null", "trainer.tokens=1000"],
+]  # fmt: skip
 GROUPS = [
     ["encoder=bert"],
-    ["task=mlm", "task.seq_length=32"],
+    ["task=mlm", "task.seq_length=32", "optimizer=adamw", "optimizer.lr=0.5"],
     ["+block@encoder.blocks.wide=feedforward/mlp", "encoder.blocks.wide.ratio=8"],
-    ["block@encoder.blocks.ffn=mixing/conv"],
-    ["~encoder.blocks.layer"],
+    ["block@encoder.blocks.ffn=mixing/conv", "~encoder.blocks.layer"],
     ["debug=quick"],
-    ["optimizer=adamw", "optimizer.lr=0.5"],
 ]
+KEYS = [
+    ["+encoder.blocks.mine={_target_: nas.blocks.none.NoBlock, _partial_: true}", "++seed=4"],
+    ["trainer={steps: 3}", "~encoder.blocks.loop.span.attention", "encoder.hidden_cls.0={_target_: "
+     "nas.blocks.none.NoBlock}"],
+]  # fmt: skip
+"""Values that are not only set in the place of others: Hydra sets them."""
 
 
 @functools.cache
@@ -43,13 +44,13 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Composed]:
 
     def compose_anew(overrides: list[str]) -> Composed:
         with monkeypatch.context() as patch:
-            patch.setattr("nas.config.compose._with_known_choices", lambda kind, given: None)
+            patch.setattr("nas.config.compose._comes_from_elsewhere", lambda text: True)
             return compose("train", overrides)
 
     return compose_anew
 
 
-@pytest.mark.parametrize("overrides", [*VALUES, *GROUPS])
+@pytest.mark.parametrize("overrides", [*VALUES, *GROUPS, *KEYS])
 def test_it_equals_a_full_composition(overrides: list[str], anew: Callable[[list[str]], Composed]) -> None:
     quick, known = with_values(base(), "train", overrides), compose("train", [*BASE, *overrides])
     full = anew([*BASE, *overrides])
