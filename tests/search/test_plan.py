@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nas.config.compose import compose
+from nas.config.compose import Composed, compose
 from nas.errors import InputError
 from nas.search.plan import Plan, plan_search, seeded
 
@@ -16,6 +16,13 @@ SLOTS: dict[str, Any] = {"slots": 2, "choices": ["attn", "conv"]}
 
 def planned(lab: Any, space: Any, *overrides: str, **more: Any) -> Plan:
     return plan_search(compose("search", lab.overrides(lab.sweep("asked", space, **more), *overrides)))
+
+
+def asked(lab: Any, space: Any, *overrides: str, **more: Any) -> Plan:
+    """Plan what a sweep file of this space and these keys of the search asks; others compose such files."""
+    search = compose("search", lab.overrides(lab.sweep("any", {"optimizer.lr": [0.1]}), *overrides))
+    plain = {**search.plain, "space": space, **more}
+    return plan_search(Composed(plain, search.choices, search.overrides, search.trusted))
 
 
 WRONG: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
@@ -32,7 +39,14 @@ WRONG: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
     "unknown blocks": (
         {"encoder.hidden_cls": {"slots": 1, "choices": ["atn", ["attn", "cnv"]]}},
         {},
-        ["encoder.hidden_cls.0='atn' is not in", "encoder.hidden_cls.1='cnv' is not in"],
+        ["did you mean 'attn'?", "encoder.hidden_cls.1='cnv' is not in"],
+    ),
+    "empty": ({}, {}, ["space={} is empty"]),
+    "objective": ({"optimizer.lr": [0.1]}, {"objective": "val/los"}, ["did you mean 'val/loss'?"]),
+    "nothing to do": (
+        {"optimizer.lr": [0.1]},
+        {"n_trials": 0, "workers": 0},
+        ["n_trials=0", "workers=0"],
     ),
     "forms, keys, blocks and values at once": (
         {
@@ -96,7 +110,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
 def test_all_mistakes_are_told_together(lab: Any, name: str) -> None:
     space, more, told = WRONG[name]
     with pytest.raises(InputError) as caught:
-        planned(lab, space, **more)
+        asked(lab, space, **more)
     assert len(caught.value.mistakes) == len(told), caught.value.mistakes
     for mistake, words in zip(caught.value.mistakes, told, strict=True):
         assert words in mistake
@@ -105,7 +119,7 @@ def test_all_mistakes_are_told_together(lab: Any, name: str) -> None:
 
 def test_a_storage_for_reading_is_told_how_to_go_on(lab: Any) -> None:
     with pytest.raises(InputError) as caught:
-        planned(lab, {"encoder.hidden_cls": SLOTS}, "storage=sqlite", "storage.path=old.db")
+        asked(lab, {"encoder.hidden_cls": SLOTS}, "storage=sqlite", "storage.path=old.db")
     [told] = caught.value.mistakes
     assert told.startswith("storage=sqlite is for reading studies")
     assert told.endswith("search with storage=journal, or storage=postgres for several machines")
@@ -127,7 +141,7 @@ def test_a_sweep_sets_the_keys_of_the_study(lab: Any) -> None:
 def test_a_match_needs_a_key_that_changes_the_cost(lab: Any, by: str, told: str) -> None:
     """Else hours went by in looking for the configuration that a value of the key could repair."""
     with pytest.raises(InputError) as caught:
-        planned(lab, {"encoder.hidden_cls": SLOTS}, match={"cost/parameters": 2e4, "by": by})
+        asked(lab, {"encoder.hidden_cls": SLOTS}, match={"cost/parameters": 2e4, "by": by})
     [mistake] = caught.value.mistakes
     assert mistake.startswith(told)
 

@@ -11,14 +11,8 @@ import pytest
 RATE = {"low": 1e-3, "high": 1e-2, "log": True}
 ONE = ["encoder.hidden_cls=[attn,conv]"]
 WRONG = {
-    "empty": ({}, [], ["space={} is empty"]),
-    "unknown key": ({"optimizer.rate": [0.1]}, [], ["optimizer.rate is not a key"]),
-    "unknown block": ({"encoder.hidden_cls": {"slots": 1, "choices": ["atn"]}}, [], ["did you mean 'attn'?"]),
-    "bad range": ({"optimizer.lr": {"low": 2, "high": 1}}, [], ["low=2 must be less than high=1"]),
     "impossible choice": ({"encoder.hidden_size": [16, 17]}, ONE,
                           ["encoder.hidden_size=17 is not a multiple of encoder.num_heads=2"]),
-    "objective": ({"optimizer.lr": [0.1]}, ["objective=val/los"], ["did you mean 'val/loss'?"]),
-    "nothing to do": ({"optimizer.lr": [0.1]}, ["n_trials=0", "workers=0"], ["n_trials=0", "workers=0"]),
     "rungs": ({"optimizer.lr": [0.1]}, ["rungs.reduction_factor=1"], ["rungs.reduction_factor=1"]),
     "several": ({"optimizer.lr": {"low": 2, "high": 1}, "seed": 1}, ["n_trials=0"],
                 ["n_trials", "low=2", "seed"]),
