@@ -44,6 +44,7 @@ def command(
 ) -> Iterator[Command]:
     """Run a command's function in this process, in the folder ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", sys.argv)  # Hydra's flags are left in it
     handler = signal.getsignal(signal.SIGTERM)
 
     def run(kind: Kind, action: Action, *arguments: str) -> Outcome:

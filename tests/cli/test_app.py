@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from nas.cli.app import DONE, FAILED, INTERRUPTED, WRONG_INPUT
+from nas.cli.app import DONE, FAILED, INTERRUPTED, WRONG_INPUT, Action
+from nas.cli.search import search
+from nas.cli.show import show
 from nas.cli.train import train
-from nas.config.compose import Composed
+from nas.config.compose import Composed, Kind
 from nas.errors import DivergedError, InputError, InterruptedRunError
 
 
@@ -19,31 +21,46 @@ def nothing(composed: Composed) -> int:
     return DONE
 
 
-WRONG: dict[tuple[str, ...], list[str]] = {
+IN_A_SHELL: dict[tuple[str, ...], list[str]] = {
     ("nas-train", "encoder.hiden_size=32", "task=mlmm", "+foo=1"): [
         "and 36 more; did you mean 'mlm'?",
         "error: encoder.hiden_size is not a key; did you mean 'encoder.hidden_size'?",
         "error: foo is not a key",
     ],
-    ("nas-train", "task=mqar", "encoder.num_heads=3"): ["num_heads=3 (and 2 more)"],
-    ("nas-train", "corpus=text", "corpus.path=missing.txt", "tracker=none"): ["corpus.path=missing.txt"],
-    ("nas-train", "encoder.blocks.attn._target_=os.system"): ["'os.system' is not trusted"],
-    ("nas-show", "encoder=brt"): ["did you mean 'bert'?"],
     ("nas-report", "study=missing"): ["error: study='missing' is neither a folder nor one of []"],
-    ("nas-search", "sampler=tpee"): ["did you mean 'tpe'?"],
+}
+IN_THIS_PROCESS: dict[tuple[Kind, Action, str], str] = {
+    ("train", train, "task=mqar encoder.num_heads=3"): "num_heads=3 (and 2 more)",
+    ("train", train, "corpus=text corpus.path=missing.txt tracker=none"): "corpus.path=missing.txt",
+    ("train", train, "encoder.blocks.attn._target_=os.system"): "'os.system' is not trusted",
+    ("train", show, "encoder=brt"): "did you mean 'bert'?",
+    ("search", search, "sampler=tpee"): "did you mean 'tpe'?",
 }
 
 
-@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+@pytest.mark.parametrize("arguments", IN_A_SHELL, ids=" ".join)
 def test_wrong_input_in_a_shell(arguments: tuple[str, ...], shell: Any, tmp_path: Path) -> None:
     outcome = shell(*arguments, folder=tmp_path, NAS_CACHE=str(tmp_path / "cache"))
     lines = outcome.err.splitlines()
     assert outcome.code == WRONG_INPUT
     assert "Traceback" not in outcome.err
     assert outcome.out == ""
-    assert len(lines) == len(WRONG[arguments]), outcome.err
-    assert all(part in line for part, line in zip(WRONG[arguments], lines, strict=True)), outcome.err
+    assert len(lines) == len(IN_A_SHELL[arguments]), outcome.err
+    assert all(part in line for part, line in zip(IN_A_SHELL[arguments], lines, strict=True)), outcome.err
     assert list(tmp_path.iterdir()) == []  # nothing was prepared for nothing
+
+
+@pytest.mark.parametrize("given", IN_THIS_PROCESS, ids=lambda given: given[2])
+def test_wrong_input_is_one_line_and_leaves_nothing(
+    given: tuple[Kind, Action, str], command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    kind, action, arguments = given
+    outcome = command(kind, action, *arguments.split())
+    assert (outcome.code, outcome.out) == (WRONG_INPUT, "")
+    [line] = outcome.err.splitlines()
+    assert IN_THIS_PROCESS[given] in line
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -146,37 +163,45 @@ def test_an_interrupt_stops_a_grid(command: Any) -> None:
     assert "run 2" not in outcome.err
 
 
-def test_help(shell: Any, tmp_path: Path) -> None:
-    for name, words in [
-        ("nas-train", ["encoder: albert, base, bert", "sweep: layer_choice", "hidden_size: 64"]),
-        ("nas-search", ["sampler: auto, evolution", "n_trials: 24"]),
-        ("nas-report", ["study: null", "storage: journal, postgres, sqlite"]),
+def test_help(shell: Any, command: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    told = shell("nas-train", "--help", folder=tmp_path)
+    assert told.code == DONE, told.err
+    words = ["encoder: albert, base, bert", "sweep: layer_choice", "hidden_size: 64"]
+    assert all(word in told.out for word in words), told.out
+    for kind, words in [
+        ("search", ["sampler: auto, evolution", "n_trials: 24"]),
+        ("report", ["study: null", "storage: journal, postgres, sqlite"]),
     ]:
-        outcome = shell(name, "--help", folder=tmp_path)
-        assert outcome.code == DONE, outcome.err
-        assert all(word in outcome.out for word in words), outcome.out
+        with pytest.raises(SystemExit, match=r"^0$"):
+            command(kind, nothing, "--help")
+        out = capsys.readouterr().out
+        assert all(word in out for word in words), out
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cfg_prints_the_configuration(shell: Any, tmp_path: Path) -> None:
-    outcome = shell("nas-train", "--cfg", "job", "task=mqar", "seed=5", folder=tmp_path)
+def test_cfg_prints_the_configuration(command: Any, tmp_path: Path) -> None:
+    outcome = command("train", nothing, "--cfg", "job", "task=mqar", "seed=5")
     assert outcome.code == DONE, outcome.err
     assert "seed: 5" in outcome.out
     assert "_target_: nas.tasks.mqar.MultiQueryAssociativeRecall" in outcome.out
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tab_completion(shell: Any, tmp_path: Path) -> None:
-    script = shell("nas-train", "-sc", "install=bash", folder=tmp_path)
+def test_tab_completion(shell: Any, command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = command("train", nothing, "-sc", "install=bash")
     assert script.code == DONE
     assert "complete" in script.out
+    line = "nas-train trainer.st"
+    point = str(len(line))
+    answer = shell("nas-train", "-sc", "query=bash", folder=tmp_path, COMP_LINE=line, COMP_POINT=point)
+    assert "trainer.steps=" in answer.out.split(), answer
     for line, words in [
         ("nas-train encoder=", {"encoder=bert", "encoder=hybrid"}),
         ("nas-train sweep=", {"sweep=layer_choice"}),
-        ("nas-train trainer.st", {"trainer.steps="}),
     ]:
-        point = str(len(line))
-        answer = shell("nas-train", "-sc", "query=bash", folder=tmp_path, COMP_LINE=line, COMP_POINT=point)
+        monkeypatch.setenv("COMP_LINE", line)
+        monkeypatch.setenv("COMP_POINT", str(len(line)))
+        answer = command("train", nothing, "-sc", "query=bash")
         assert words <= set(answer.out.split()), answer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def plain(path: Path) -> dict[str, Any]:
     return values
 
 
-WITH_TARGET = [path for path in FILES if "_target_" in plain(path)]
+WITH_TARGET = [path for path in FILES if re.search(r"^_target_:", path.read_text(), re.MULTILINE)]
+WITH_DEFAULTS = [path for path in WITH_TARGET if "defaults" in plain(path)]
 
 
 def options() -> list[str]:
@@ -71,15 +73,20 @@ def test_the_first_line_says_what_it_is(path: Path) -> None:
 
 
 @functools.cache
+def with_defaults() -> dict[Path, dict[str, Any]]:
+    """Return the values of files that have a defaults list, composed together."""
+    added = []
+    for i, path in enumerate(WITH_DEFAULTS):
+        group, *option = path.relative_to(ROOT / "conf").with_suffix("").parts
+        added.append(f"+{group}@node{i}={'/'.join(option)}")
+    with hydra_loaded():
+        nodes: Any = OmegaConf.to_container(hydra_compose(overrides=added))
+    return {path: nodes[f"node{i}"] for i, path in enumerate(WITH_DEFAULTS)}
+
+
 def composed(path: Path) -> dict[str, Any]:
     """Return a file's values with those of its defaults list, links left as they are."""
-    if "defaults" not in plain(path):
-        return plain(path)
-    group, option = path.relative_to(ROOT / "conf").parts[0], path.relative_to(ROOT / "conf").with_suffix("")
-    with hydra_loaded():
-        node = hydra_compose(overrides=[f"+{group}@node={'/'.join(option.parts[1:])}"]).node
-    values: dict[str, Any] = OmegaConf.to_container(node)  # type: ignore[assignment]
-    return values
+    return with_defaults()[path] if path in WITH_DEFAULTS else plain(path)
 
 
 @pytest.mark.parametrize("path", WITH_TARGET, ids=name)
@@ -112,6 +119,7 @@ def test_every_choice_composes(option: str) -> None:
     composed = compose(kind, [option, *small, *REQUIRED.get(option, [])])
     assert composed.choices[group] == option.split("=")[1]
     assert composed.values()["seed"] == 0
+    assert kind != "train" or "space" not in composed.plain
 
 
 def test_every_block_composes_in_a_pool() -> None:
@@ -124,9 +132,12 @@ def test_every_block_composes_in_a_pool() -> None:
 
 
 @pytest.mark.parametrize("sweep", sorted(p.stem for p in (ROOT / "sweeps").glob("*.yaml")))
-def test_every_sweep_composes_for_a_search_and_for_a_run(sweep: str) -> None:
+def test_every_sweep_composes_for_a_search(sweep: str) -> None:
     assert compose("search", [f"sweep={sweep}"]).values()["space"]
-    assert "space" not in compose("train", [f"sweep={sweep}"]).values()
+
+
+def test_a_sweep_in_a_run_brings_no_space() -> None:
+    assert "space" not in compose("train", ["sweep=layer_choice"]).values()  # others among all choices
 
 
 def test_annotations_in_words() -> None:
