@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hydra import compose
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from nas.config.groups import hydra_loaded
 
@@ -27,12 +27,19 @@ BLIND = {
 
 
 @functools.cache
-def everything(*changes: str) -> dict[str, Any]:
-    """Return an encoder's configuration whose pool holds every block under the name of its file."""
+def composed() -> DictConfig:
+    """Return a configuration whose pool holds every block; nobody may change it."""
     added = [f"+block@encoder.blocks.{_name(yaml)}={yaml}" for yaml in YAMLS]
     with hydra_loaded():
-        composed = compose("train", ["encoder=hybrid", "task=mqar", *added, *changes])
-    encoder: dict[str, Any] = OmegaConf.to_container(composed.encoder, resolve=True)
+        return compose("train", ["encoder=hybrid", "task=mqar", *added])
+
+
+@functools.cache
+def everything(width: int, heads: int) -> dict[str, Any]:
+    """Return an encoder's configuration whose pool holds every block under the name of its file."""
+    config = copy.deepcopy(composed())
+    config.encoder.update(hidden_size=width, num_heads=heads)
+    encoder: dict[str, Any] = OmegaConf.to_container(config.encoder, resolve=True)
     encoder["blocks"] = {yaml: encoder["blocks"][_name(yaml)] for yaml in YAMLS}
     encoder["embedding"]["vocab_size"] = 50
     return encoder
@@ -57,7 +64,7 @@ def encoder_of() -> Callable[..., dict[str, Any]]:
     """Return a function: the configuration of an encoder made of these blocks, those named shared."""
 
     def make(*names: str, shared: tuple[str, ...] = (), heads: int = 4, width: int = 32) -> dict[str, Any]:
-        whole = everything(f"encoder.hidden_size={width}", f"encoder.num_heads={heads}")
+        whole = everything(width, heads)
         pool = {name: copy.deepcopy(whole["blocks"][name]) for name in dict.fromkeys(names)}
         for name in shared:
             pool[name]["_partial_"] = False
