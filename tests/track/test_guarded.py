@@ -144,6 +144,27 @@ def test_to_finish_without_a_start_is_harmless() -> None:
     GuardedTracker(Recorder(), print).finish({})
 
 
+Train = Callable[[Path, Tracker], tuple[dict[str, float], list[str]]]
+
+
+@pytest.fixture(scope="module")
+def train(arguments: Any) -> Train:
+    """Train a tiny run with a tracker in the place of its own; return its metrics and what it said."""
+
+    def trained(outputs: Path, tracker: Tracker) -> tuple[dict[str, float], list[str]]:
+        said: list[str] = []
+        run = nas.build(arguments(outputs, "tracker=none", "trainer.steps=6"))
+        run.parts["tracker"] = tracker
+        return run.train(report=said.append).metrics, said
+
+    return trained
+
+
+@pytest.fixture(scope="module")
+def undisturbed(train: Train, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    return train(tmp_path_factory.mktemp("undisturbed"), Recorder())[0]
+
+
 @pytest.mark.parametrize("event", ["start", "log", "finish"])
 @pytest.mark.parametrize("hangs", [False, True])
 def test_the_run_has_its_result_all_the_same(
@@ -151,16 +172,13 @@ def test_the_run_has_its_result_all_the_same(
     hangs: bool,
     hang: Callable[[], None],
     tmp_path: Path,
-    arguments: Any,
+    train: Train,
+    undisturbed: dict[str, float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(nas.train.run, "GuardedTracker", functools.partial(GuardedTracker, patience=0.1))
-    results, said = [], []
-    for name, tracker in (("a", Recorder()), ("b", Recorder(**{event: hang if hangs else fail}))):
-        run = nas.build(arguments(tmp_path / name, "tracker=none"))
-        run.parts["tracker"] = tracker
-        results.append(run.train(report=said.append).metrics)
-    assert results[0] == results[1]
+    metrics, said = train(tmp_path, Recorder(**{event: hang if hangs else fail}))
+    assert metrics == undisturbed
     warnings = [line for line in said if line.startswith("warning: ")]
     assert len(warnings) == 1
     assert warnings[0].startswith("warning: the tracker ")
