@@ -21,9 +21,13 @@ SMALL = ("task=mqar", "encoder.hidden_size=16")
 
 
 PRESETS = sorted(p.stem for p in (ROOT / "conf" / "encoder").glob("*.yaml") if p.stem != "base")
+KINDS = {"albert", "hybrid", "reuse", "universal"}
+"""Presets that share, mix, hand a state on and loop; the other ones are slow tests."""
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(
+    "preset", [p if p in KINDS else pytest.param(p, marks=pytest.mark.slow) for p in PRESETS]
+)
 def test_json_has_the_built_encoders_parameters(preset: str, command: Any) -> None:
     outcome = command("train", show_json, f"encoder={preset}", *SMALL)
     assert outcome.code == DONE, outcome.err
