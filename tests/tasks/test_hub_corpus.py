@@ -16,16 +16,19 @@ from nas.tasks.mlm import MaskedLanguageModelling
 from nas.tasks.tokenizers.bytes import BytesTokenizer
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the library is imported: no test asks a network
-datasets: Any = pytest.importorskip(
-    "datasets", reason="the extra `hub` is not installed", exc_type=ImportError
-)
 pytestmark = pytest.mark.hub
 
 ROWS = [f"row {i}: some text that is long enough to be learned from" for i in range(300)]
 
 
+@pytest.fixture(scope="module")
+def datasets() -> Any:
+    """The library, imported where it is used: it takes a second, which every worker would spend."""
+    return pytest.importorskip("datasets", reason="the extra `hub` is not installed", exc_type=ImportError)
+
+
 @pytest.fixture(scope="module", params=["save_to_disk", "dict", "jsonl", "parquet"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, datasets: Any) -> Path:
     path = tmp_path_factory.mktemp(request.param)
     data = datasets.Dataset.from_dict({"text": [*ROWS, "", " "], "label": [1] * 302})
     if request.param == "save_to_disk":
@@ -41,7 +44,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, datasets: Any) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "hf"))
     datasets.disable_progress_bars()
 
