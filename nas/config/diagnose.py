@@ -101,7 +101,8 @@ def _wrong_choice(p: Override, groups: dict[str, list[str]]) -> str | None:
     names = value if isinstance(value, list) else [value]
     wrong = [n for n in names if str(n) not in options and str(n) not in nested]
     offered = sorted(name for name in (*options, *nested) if not stands_for_file(name))
-    return not_allowed(_group(p), wrong[0], offered) if wrong else None
+    key = f"{_group(p)}@{p.package}" if p.package else _group(p)
+    return not_allowed(key, wrong[0], offered) if wrong else None
 
 
 def _explain(p: Override, config: DictConfig | str, groups: dict[str, list[str]], error: str) -> str:

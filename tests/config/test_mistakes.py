@@ -132,8 +132,14 @@ def test_one_mistake_is_one_sentence(override: str) -> None:
     ("override", "parts"),
     [
         ("encoder=brt", ["encoder='brt' is not one of ['albert', 'base', 'bert'", "did you mean 'bert'?"]),
-        ("+block@encoder.blocks.x=feedforward/mpl", ["block='feedforward/mpl'", "mean 'feedforward/mlp'?"]),
-        ("block@encoder.blocks.ffn=mixing/conf", ["block='mixing/conf'", "did you mean 'mixing/conv'?"]),
+        (
+            "+block@encoder.blocks.x=feedforward/mpl",
+            ["block@encoder.blocks.x='feedforward/mpl'", "mean 'feedforward/mlp'?"],
+        ),
+        (
+            "block@encoder.blocks.ffn=mixing/conf",
+            ["block@encoder.blocks.ffn='mixing/conf'", "did you mean 'mixing/conv'?"],
+        ),
         ("block@encoder.blocks.nope=mixing/conv", ["use +block@encoder.blocks.nope=mixing/conv"]),
         ("block=attention/mha", ["Did you mean to override one of block@encoder.blocks.attn"]),
         ("experiment=missing", ["experiment='missing' is not one of [", "'long'"]),
@@ -230,16 +236,19 @@ def test_all_that_cannot_be_read_is_told_together() -> None:
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["+block@encoder.blocks.x=mhaa", "encoder.hidden_cls.0=x"], ["block='mhaa'"]),
+        (["+block@encoder.blocks.x=mhaa", "encoder.hidden_cls.0=x"], ["block@encoder.blocks.x='mhaa'"]),
         (
             ["+block@encoder.blocks.x=mhaa", "encoder.blocks.x.ratio=2", "seed=a"],
-            ["block='mhaa'", "seed='a'"],
+            ["block@encoder.blocks.x='mhaa'", "seed='a'"],
         ),
         (
             ["schedule=wdd", "schedule.decay=0.3", "encoder.hidden_cls.0=x"],
             ["schedule='wdd'", "hidden_cls.0"],
         ),
-        (["+block@encoder.blocks.x=mhaa", "encoder.hidden_cls=[y,x]"], ["block='mhaa'", "hidden_cls.0='y'"]),
+        (
+            ["+block@encoder.blocks.x=mhaa", "encoder.hidden_cls=[y,x]"],
+            ["block@encoder.blocks.x='mhaa'", "hidden_cls.0='y'"],
+        ),
     ],
 )
 def test_what_follows_from_a_wrong_choice_is_not_told(overrides: list[str], told: list[str]) -> None:
