@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nas.cli.app import run_command
+from nas.cli.search import search
 from nas.config.build import build
 from nas.files import read_json
 
@@ -49,6 +51,11 @@ def started(arguments: list[str], **more: Any) -> Iterator[subprocess.Popen[str]
 
 def finish(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+
+
+def run_here(arguments: list[str]) -> int:
+    """Search in this process, which has imported everything: seconds are saved; return the exit code."""
+    return run_command("search", search, arguments[1:])
 
 
 def rows(folder: Path) -> dict[int, dict[str, Any]]:

@@ -8,6 +8,7 @@ import pty
 import random
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -26,25 +27,15 @@ from tests.cli.searching import (
     finish,
     kill_and_check,
     rows,
+    run_here,
     started,
     trainers,
     wait_until,
 )
 
 
-@pytest.mark.slow
-def test_two_supervisors_of_one_study_are_refused(tmp_path: Path) -> None:
-    arguments = command(tmp_path, *LONG, "n_trials=2", "trainer.steps=1000000")
-    with started(arguments) as process:
-        wait_until((tmp_path / "outputs" / "s" / "study.json").is_file)
-        busy = finish(arguments)
-        assert process.poll() is None
-    assert busy.returncode == 2
-    assert busy.stderr.splitlines() == ["error: study='s' is being searched by another process"]
-
-
 @pytest.mark.slow  # tests/search/storages/test_torture.py kills more, with a server
-def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
+def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path, capfd: Any) -> None:
     arguments = command(tmp_path, *LONG, "n_trials=6")
     stream, before = random.Random(int(os.environ.get("NAS_TEST_SEED", "0"))), {}
     anywhere = stream.uniform(0.5, 8.0)
@@ -54,12 +45,11 @@ def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
         after = ended(tmp_path)
         assert {number: after[number] for number in before} == before
         before = after
-    again = finish(arguments)
-    assert again.returncode == 0, again.stderr
+    assert run_here(arguments) == 0
     after = rows(tmp_path)
     assert {number: after[number] for number in before} == before
     check_complete(tmp_path, 6)
-    lines = [line for line in again.stderr.splitlines() if line.startswith("[")]
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("[")]
     assert len(lines) == 6 - len(before)  # one line for each trial, nothing else of workers
     assert all("| best " in line for line in lines)
     assert all("left" in line for line in lines[:-1])
@@ -67,57 +57,66 @@ def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
         check_value(tmp_path, row)
 
 
-@pytest.mark.slow  # tests/search/test_crew.py has the same in one process
-def test_a_killed_worker_is_replaced_and_its_trial_continued(tmp_path: Path) -> None:
-    arguments = command(tmp_path, *LONG, "n_trials=2", "trainer.steps=400")
+@pytest.mark.slow  # tests/search/test_crew.py has the same of single trials
+def test_a_killed_worker_is_replaced_and_its_trial_continued(tmp_path: Path, capfd: Any) -> None:
     checkpoint = tmp_path / "outputs" / "s" / "trials" / "0" / "checkpoint"
-    with started(arguments) as process:
-        wait_until(lambda: checkpoint.is_dir() or process.poll() is not None)
-        assert process.poll() is None, process.communicate()[1]
-        victims = trainers(process.pid, 0)  # the other trial may have no checkpoint yet
-        assert victims
-        os.kill(victims[0], signal.SIGKILL)
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0
+    killed: list[int] = []
+
+    def kill() -> None:
+        wait_until(checkpoint.is_dir)
+        killed.extend(trainers(os.getpid(), 0)[:1])  # the other trial may have no checkpoint yet
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    assert run_here(command(tmp_path, *LONG, "n_trials=2", "trainer.steps=400")) == 0
+    killer.join()
+    assert killed
+    errors = capfd.readouterr().err
     check_complete(tmp_path, 2)
     assert (
         "its worker was killed by SIGKILL (out of memory?); it is started again from its checkpoint" in errors
     )
     assert "continuing" in errors
-    for row in rows(tmp_path).values():
-        check_value(tmp_path, row)
+    check_value(tmp_path, rows(tmp_path)[0])
 
 
 @pytest.mark.slow  # tests/search/test_crew.py has the same in one process
-@pytest.mark.parametrize(
-    ("send", "number"),
-    # a terminal and SLURM send to every process, Kubernetes to the first
-    [(os.killpg, signal.SIGINT), (os.killpg, signal.SIGTERM), (os.kill, signal.SIGTERM)],
-)
-def test_interrupted_it_saves_and_continues(tmp_path: Path, send: Any, number: int) -> None:
+def test_interrupted_it_saves_and_continues_and_nobody_else_may_meanwhile(tmp_path: Path, capfd: Any) -> None:
     # Most of the time goes into evaluations: the workers will be at a rung, where they wait for an answer.
     evaluating = (
         "trainer.evaluate_at=[0.2,0.4,0.6,0.8]",
-        "task.validation_examples=800",
+        "task.validation_examples=320",
         "trainer.steps=20",
     )
-    arguments = command(tmp_path, *LONG, *evaluating, "n_trials=3")
-    with started(arguments) as process:
-        wait_until(lambda: ended(tmp_path))
-        send(process.pid, number)
-        _, errors = process.communicate(timeout=100)
-        assert process.returncode == 130, errors
-    assert "worker" not in errors  # none was killed, none counts as dead
-    assert "Traceback" not in errors
-    assert "run the same command to continue" in errors
-    before = ended(tmp_path)
-    assert (tmp_path / "outputs" / "s" / "report.html").is_file()
-    again = finish(arguments)
-    assert again.returncode == 0, again.stderr
+    arguments = command(tmp_path, *LONG, *evaluating)
+    endless = [*arguments, "n_trials=1000"]
+    before: dict[int, dict[str, Any]] = {}
+    cut: set[int] = set()
+    # a terminal and SLURM send to every process, Kubernetes to the first
+    for send, number in ((os.killpg, signal.SIGINT), (os.killpg, signal.SIGTERM), (os.kill, signal.SIGTERM)):
+        with started(endless) as process:
+            wait_until(lambda known=before: ended(tmp_path).keys() > known.keys())
+            assert run_here(endless) == 2
+            assert capfd.readouterr().err == "error: study='s' is being searched by another process\n"
+            send(process.pid, number)
+            _, errors = process.communicate(timeout=100)
+            assert process.returncode == 130, errors
+        assert "worker" not in errors  # none was killed, none counts as dead
+        assert "Traceback" not in errors
+        assert "run the same command to continue" in errors
+        assert (tmp_path / "outputs" / "s" / "report.html").is_file()
+        after = ended(tmp_path)
+        assert {n: after[n] for n in before} == before
+        before = after
+        cut |= set(sorted(rows(tmp_path).keys() - before.keys())[:1])
+    last = len(rows(tmp_path))
+    assert run_here([*arguments, f"n_trials={last + 1}"]) == 0
     after = rows(tmp_path)
     assert {n: after[n] for n in before} == before
-    check_complete(tmp_path, 3)
-    check_value(tmp_path, after[2])
+    check_complete(tmp_path, last + 1)
+    for trial in (*cut, last):
+        check_value(tmp_path, after[trial])
 
 
 @pytest.mark.slow
@@ -153,10 +152,9 @@ def test_a_terminal_sees_the_live_leaderboard(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow  # tests/search/test_run.py has the same in one process
-def test_nas_train_reproduces_the_winner(tmp_path: Path) -> None:
-    search = finish(command(tmp_path, "trainer.steps=12", "n_trials=2", "rungs=null"))
-    assert search.returncode == 0, search.stderr
-    assert "winner: nas-train experiment=" in search.stdout
+def test_nas_train_reproduces_the_winner(tmp_path: Path, capfd: Any) -> None:
+    assert run_here(command(tmp_path, "trainer.steps=12", "n_trials=2", "rungs=null")) == 0
+    assert "winner: nas-train experiment=" in capfd.readouterr().out
     best = min(rows(tmp_path).values(), key=lambda row: row["value"])
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -14,9 +14,9 @@ from nas.files import read_json
 from tests.cli.searching import (
     check_value,
     command,
-    finish,
     kill_and_check,
     rows,
+    run_here,
     wait_until,
 )
 
@@ -44,8 +44,7 @@ def test_killed_with_paused_trials_a_study_loses_nothing(tmp_path: Path) -> None
         kill_and_check(arguments, lambda process, n=least: wait_until(lambda: some_paused(n), 100))
     # a checkpoint that is gone costs time alone
     shutil.rmtree(tmp_path / "outputs" / "s" / "trials" / str(min(before)) / "checkpoint")
-    again = finish(arguments)
-    assert again.returncode == 0, again.stderr
+    assert run_here(arguments) == 0
     after = rows(tmp_path)
     assert sorted(after) == list(range(9))
     assert len({row["architecture"] for row in after.values()}) == 9
@@ -59,7 +58,7 @@ def test_killed_with_paused_trials_a_study_loses_nothing(tmp_path: Path) -> None
 
 
 @pytest.mark.slow  # a search
-def test_several_objectives_from_the_first_trial_to_the_front(tmp_path: Path) -> None:
+def test_several_objectives_from_the_first_trial_to_the_front(tmp_path: Path, capfd: Any) -> None:
     (tmp_path / "s.yaml").write_text(
         json.dumps(
             {
@@ -70,10 +69,10 @@ def test_several_objectives_from_the_first_trial_to_the_front(tmp_path: Path) ->
     )
     more = ("objective=[val/loss,cost/parameters]", "n_trials=6", "workers=2", "trainer.steps=12",
             "replicates=2", "baselines=2")  # fmt: skip
-    ended = finish(command(tmp_path, *more))
-    assert ended.returncode == 0, ended.stderr
-    assert "Pareto front" in ended.stdout
-    assert "knee: nas-train experiment=" in ended.stdout
+    assert run_here(command(tmp_path, *more)) == 0
+    told = capfd.readouterr().out
+    assert "Pareto front" in told
+    assert "knee: nas-train experiment=" in told
     table = list(read_json(tmp_path / "outputs" / "s" / "leaderboard.json"))
     front = [row for row in table if row["front"]]
     assert front[0]["knee"]
@@ -90,6 +89,6 @@ def test_several_objectives_from_the_first_trial_to_the_front(tmp_path: Path) ->
     assert (folder / "best.yaml").read_text().splitlines()[1:2] == (
         (folder / "front" / f"{front[0]['number']}.yaml").read_text().splitlines()[1:2]
     )
-    told = read_json(folder / "study.json")
-    assert told["objective"] == ["val/loss", "cost/parameters"]
-    assert told["direction"] == ["minimize", "minimize"]
+    about = read_json(folder / "study.json")
+    assert about["objective"] == ["val/loss", "cost/parameters"]
+    assert about["direction"] == ["minimize", "minimize"]

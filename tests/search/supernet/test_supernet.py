@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -165,24 +168,14 @@ def test_a_search_ranks_verifies_and_goes_on(lab: Any, capsys: Any) -> None:
 
 
 @pytest.mark.slow  # a process that is killed
-def test_a_supernet_is_killed_and_goes_on(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-    import time
-
-    sweep = tmp_path / "s.yaml"
-    sweep.write_text(json.dumps({"space": SLOTS}))
-    tiny = ("task=mqar", "task.seq_length=16", "task.validation_examples=64", "encoder.hidden_size=16",
-            "encoder.num_heads=2", "trainer.batch_size=8", "tracker=none", "trainer.steps=4",
-            "trainer.checkpoint_seconds=0.2", "evaluator=supernet", "evaluator.verify=2")  # fmt: skip
-
-    def command(outputs: str) -> list[str]:
-        paths = (f"paths.outputs={tmp_path / outputs}", f"paths.cache={tmp_path / 'cache'}")
-        nas_search = str(Path(sys.executable).parent / "nas-search")
-        return [nas_search, f"sweep={sweep}", *tiny, *paths, "evaluator.steps=400", "n_trials=2", "workers=1"]
-
-    process = subprocess.Popen(command("killed"), stderr=subprocess.PIPE, text=True)
-    checkpoint = tmp_path / "killed" / "s" / "supernet" / "checkpoint"
+def test_a_supernet_is_killed_and_goes_on(lab: Any, capfd: Any) -> None:
+    settings = ("evaluator=supernet", "evaluator.steps=400", "evaluator.lists=4", "evaluator.verify=1",
+                "n_trials=1", "workers=1", "trainer.checkpoint_seconds=0.05",
+                lab.sweep("lists", SLOTS))  # fmt: skip
+    killed = lab.overrides(*settings, "study=killed")
+    nas_search = str(Path(sys.executable).parent / "nas-search")
+    process = subprocess.Popen([nas_search, *killed], stderr=subprocess.PIPE, text=True)
+    checkpoint = lab.outputs / "killed" / "supernet" / "checkpoint"
     deadline = time.monotonic() + 120
     while not checkpoint.is_dir():
         assert process.poll() is None
@@ -190,9 +183,10 @@ def test_a_supernet_is_killed_and_goes_on(tmp_path: Path) -> None:
         time.sleep(0.02)
     process.kill()
     process.communicate()
-    again = subprocess.run(command("killed"), capture_output=True, text=True, timeout=200)
-    assert again.returncode == 0, again.stderr
-    assert "supernet: continuing" in again.stderr
-    assert subprocess.run(command("whole"), capture_output=True, timeout=200).returncode == 0
-    scores = [(tmp_path / o / "s" / "supernet" / "ranking.jsonl").read_text() for o in ("killed", "whole")]
+    assert lab.search(*settings, "study=killed") == 0
+    assert "supernet: continuing" in capfd.readouterr().err
+    assert lab.search(*settings, "study=whole") == 0
+    scores = [
+        (lab.outputs / study / "supernet" / "ranking.jsonl").read_text() for study in ("killed", "whole")
+    ]
     assert scores[0] == scores[1]
