@@ -18,11 +18,11 @@ import pytest
 from nas.search.storages.postgres import Postgres
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-TRIALS, KILLS = (60, 20) if os.environ.get("NAS_TORTURE") == "full" else (12, 5)
+TRIALS, KILLS, STEPS = (60, 20, 200) if os.environ.get("NAS_TORTURE") == "full" else (10, 5, 100)
 """In full with NAS_TORTURE=full: minutes."""
 SEED = int(os.environ.get("NAS_TORTURE_SEED", "0"))
 SETTINGS = ("sampler=grid", "rungs=null", f"n_trials={TRIALS}", "encoder.hidden_cls=[attn,conv]", "workers=2",
-            "trainer.steps=200", "retries=100")  # fmt: skip
+            f"trainer.steps={STEPS}", "retries=100")  # fmt: skip
 
 
 class Victims:
@@ -79,10 +79,6 @@ def trials(server: Any, folder: Path) -> list[optuna.trial.FrozenTrial]:
         storage.close()
 
 
-def ended(server: Any, folder: Path) -> int:
-    return sum(trial.state.is_finished() for trial in trials(server, folder))
-
-
 def test_random_kills_lose_nothing(lab: Any, server: Any, tmp_path: Path) -> None:
     rng = random.Random(SEED)
     sweep = lab.sweep("tortured", {"seed": list(range(TRIALS))})
@@ -92,10 +88,10 @@ def test_random_kills_lose_nothing(lab: Any, server: Any, tmp_path: Path) -> Non
     try:
         for nth, whom in enumerate(killed):
             due, late = (n * (TRIALS - 2) // KILLS for n in (nth, nth + 1))
-            while ended(server, tmp_path) < due and victims.supervisor.poll() is None:
+            while server.ended("torture") < due and victims.supervisor.poll() is None:
                 time.sleep(0.05)
             moment = time.monotonic() + rng.random()
-            while time.monotonic() < moment and ended(server, tmp_path) < late:
+            while time.monotonic() < moment and server.ended("torture") < late:
                 time.sleep(0.01)
             victims.kill(whom, rng)
         assert victims.supervisor.wait(3000) == 0, victims.log.read_text()
