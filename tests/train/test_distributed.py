@@ -85,7 +85,9 @@ def test_a_killed_process_ends_all(start: Any, tmp_path: Path, number: int) -> N
 
 @pytest.mark.slow
 def test_a_full_disk_in_the_main_process_ends_all_with_one_message(start: Any, tmp_path: Path) -> None:
-    both = start.several(2, tmp_path / "o", *LONGER, "trainer.steps=100000", limit=64_000)
+    # no checkpoint fits into so little, and a row at every step soon does not either
+    more = ("trainer.steps=100000", "trainer.log_every=1", "trainer.checkpoint_seconds=1000")
+    both = start.several(2, tmp_path / "o", *LONGER, *more, limit=20_000)
     assert wait(both) == [1, 1]
     assert both[0].said.count("error: ") == 1
     assert "cannot go on: [Errno 27]" in both[0].said
