@@ -46,8 +46,8 @@ def start(arguments: list[str]) -> subprocess.Popen[bytes]:
 @pytest.mark.slow  # whole searches
 def test_a_killed_search_over_a_suite_continues_to_the_same_rows(lab: Any) -> None:
     # to the end: at a rung the first trial might be paused for good, by who came first
-    assert run(command(lab, "whole", "n_trials=4", "rungs=null")) == 0
-    killed = command(lab, "killed", "n_trials=4", "rungs=null")
+    assert run(command(lab, "whole", "n_trials=2", "rungs=null")) == 0
+    killed = command(lab, "killed", "n_trials=2", "rungs=null")
     process = start(killed)
     first = lab.outputs / "killed" / "trials" / "0" / "tasks" / "second"
     _wait_for(first)
