@@ -102,7 +102,7 @@ def test_a_dry_run_tells_which_sample_fails_and_shows_the_others(lab: Any, capsy
 @pytest.mark.slow  # seconds
 def test_a_hanging_worker_is_replaced_and_a_slow_one_is_not(lab: Any, bad_blocks: Path, capfd: Any) -> None:
     pool = {
-        "always": "at: 3", "once": f"at: 8, mark: {bad_blocks / 'hung'}", "slow": "pause: 1.0",
+        "always": "at: 3", "once": f"at: 8, mark: {bad_blocks / 'hung'}", "slow": "pause: 0.6",
     }  # fmt: skip
     blocks = [
         f"+encoder.blocks.{name}={{_target_: bad_blocks.Hanging, _partial_: true, hidden_size: 16, {more}}}"
@@ -114,7 +114,7 @@ def test_a_hanging_worker_is_replaced_and_a_slow_one_is_not(lab: Any, bad_blocks
         "n_trials=3",
         "sampler=grid",
         "rungs=null",
-        "hang_seconds=10",
+        "hang_seconds=6",
         "trainer.checkpoint_seconds=0.001",
     ]
     assert lab.search(*arguments, *quick) == 0
@@ -122,8 +122,8 @@ def test_a_hanging_worker_is_replaced_and_a_slow_one_is_not(lab: Any, bad_blocks
     assert {name: row["state"] for name, row in rows.items()} == {
         "[always]": "FAIL", "[once]": "COMPLETE", "[slow]": "COMPLETE",
     }  # fmt: skip
-    assert rows["[always]"]["reason"] == "its worker took no step and evaluated nothing for 10 s"
-    assert rows["[slow]"]["seconds"] > 10
+    assert rows["[always]"]["reason"] == "its worker took no step and evaluated nothing for 6 s"
+    assert rows["[slow]"]["seconds"] > 6
     folder = lab.outputs / "hanging" / "trials" / str(rows["[once]"]["number"])
     assert read_json(folder / "result.json")["steps"] == 12
     told = capfd.readouterr().err
