@@ -210,7 +210,8 @@ nas.train.run.GuardedTracker = functools.partial(GuardedTracker, patience=10.0)
 run = nas.build(sys.argv[1:])
 def stop(row, progress):
     if row["step"] == 10:
-        time.sleep(5)
+        while not list(run.folder.parent.glob("wandb/offline-run-*/*.wandb")):
+            time.sleep(0.05)
         found = subprocess.check_output(["pgrep", "-P", str(os.getpid()), "wandb-core"])
         os.kill(int(found.split()[0]), signal.SIGSTOP)
 print(run.train(watch=stop).status, flush=True)
