@@ -105,12 +105,17 @@ class OverheadBench(Bench):
 
     def told(self, measured: Measured, workers: int) -> dict[str, Any]:
         """Return the quartiles of what a worker and the supervisor do for each trial."""
-        laps = [lap for worker in measured.workers for lap in worker[WARM_UP:]]
+        laps = [lap for worker in measured.workers for lap in warm(worker)]
         return {
             "worker": summary(laps, TRAINING),
-            "supervisor": summary(measured.supervisor[WARM_UP * workers :], (WAITING,)),
+            "supervisor": summary(warm(measured.supervisor, workers), (WAITING,)),
             "starts": measured.starts,
         }
+
+
+def warm(laps: list[Lap], workers: int = 1) -> list[Lap]:
+    """Return the laps after the first ones of so many workers; the last one if there are no more."""
+    return laps[WARM_UP * workers :] or laps[-1:]
 
 
 def summary(laps: list[Lap], left_out: tuple[str, ...]) -> dict[str, dict[str, list[float]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nas.bench.overhead import WARM_UP, OverheadBench
+from nas.bench.overhead import OverheadBench, warm
 from nas.bench.overhead_run import SAMPLER, WAITING, Measured
 from nas.bench.stopwatch import Lap
 
@@ -34,7 +34,7 @@ class RecordingBench(OverheadBench):
 
     def told(self, measured: Measured, workers: int) -> dict[str, Any]:
         """Return the mean of each stage."""
-        return {"mean": means(measured.supervisor[WARM_UP * workers :])}
+        return {"mean": means(warm(measured.supervisor, workers))}
 
 
 def means(laps: list[Lap]) -> dict[str, dict[str, float]]:

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nas.bench.overhead import OverheadBench, summary
-from nas.bench.overhead_run import SUPERVISOR, WORKER
+from nas.bench.overhead import OverheadBench, summary, warm
+from nas.bench.overhead_run import SUPERVISOR, WORKER, Measured
 from nas.bench.recording import REST, RecordingBench, means
 from nas.bench.stopwatch import OTHER, Stopwatch, find, restored
 from nas.errors import InputError
@@ -76,6 +76,17 @@ def test_wrong_settings_are_told() -> None:
         OverheadBench(trials=3)
     with pytest.raises(InputError):
         OverheadBench(workers=[0])
+
+
+def test_who_has_trained_little_counts_with_the_last_trial() -> None:
+    laps = [{"step": (float(n), 0.0)} for n in range(8)]
+    assert warm(laps) == laps[3:]
+    assert warm(laps, workers=2) == laps[6:]
+    assert warm(laps[:3]) == warm(laps[:3], workers=2) == laps[2:3]
+    measured = Measured([laps[:2], []], laps[:4], [])
+    told = OverheadBench(trials=4).told(measured, workers=2)
+    assert told["worker"]["step"]["wall"] == pytest.approx([1000.0] * 3)
+    assert told["supervisor"]["step"]["wall"] == pytest.approx([3000.0] * 3)
 
 
 @pytest.mark.slow  # whole searches

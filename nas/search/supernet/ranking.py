@@ -33,8 +33,8 @@ from nas.train.precision import autocast, choose_device, choose_dtype
 
 LIST = "encoder.hidden_cls"
 FOLDER, FILE = "supernet", "ranking.jsonl"
-_ATTEMPTS = 20
-"""So many draws for each list that is wanted: a small space may not hold so many."""
+_ATTEMPTS, _LEAST = 20, 500
+"""So many draws in vain for each list that was found, as if at least so many were: the space has no more."""
 _SAID = 500
 
 
@@ -97,13 +97,13 @@ class Ranker:
         """Return the parameters of different lists that may be trained, the same ones each time."""
         stream = random.Random(derive(self.question.seed, "supernet"))
         found: dict[str, dict[str, Any]] = {}
-        for _ in range(_ATTEMPTS * self.lists):
+        since = 0  # the last one was found
+        while len(found) < self.lists and since < _ATTEMPTS * max(len(found), _LEAST):
+            since += 1
             params = self.space.walk(lambda p: self._held[p.name] if p.name in self._held else p.draw(stream))
             key = json.dumps(self._working(params))
             if key not in found and self.gate.allows(params):
-                found[key] = params
-            if len(found) == self.lists:
-                break
+                found[key], since = params, 0
         return list(found.values())
 
     def _working(self, params: Values) -> list[Any]:
