@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 USER = "postgres"
@@ -19,6 +20,8 @@ OTHERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # wher
 
 _ENDED = """SELECT count(*) FROM trials JOIN studies USING (study_id)
     WHERE study_name = %s AND state IN ('COMPLETE', 'PRUNED', 'FAIL')"""
+
+_WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 def program(name: str) -> str | None:
@@ -52,6 +55,20 @@ class Server:
             except psycopg.errors.UndefinedTable:
                 return 0  # no study has begun
         return int(count)
+
+    @contextlib.contextmanager
+    def turn_of(self, study: str) -> Iterator[Callable[[], int]]:
+        """Hold the turn of a study; the block gets a function that says how many supervisors wait for it."""
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as held:
+            held.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"nas/{study}"])
+
+            def waiting() -> int:
+                [(count,)] = held.execute(_WAITING)
+                return int(count)
+
+            yield waiting
 
     def start(self) -> Server:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"

@@ -89,10 +89,10 @@ def alone_rows(lab: Any) -> list[dict[str, Any]]:
 
 def test_two_supervisors_share_a_study(server: Any, lab: Any, start: Start, tmp_path: Path) -> None:
     name = "test_two_supervisors_share_a_study"
-    other = start("one")
-    until(lambda: (lab.folder / "one" / name / "trials").is_dir())  # it trains
-    assert lab.search(*arguments(server, lab, name, "two")) == 0
-    assert other.wait(400) == 0
+    with server.turn_of(name) as waiting:  # nobody has a trial before both are there
+        both = [start("one"), start("two")]
+        until(lambda: waiting() == 2)
+    assert [process.wait(400) for process in both] == [0, 0]
     assert_whole(trials(server, name, tmp_path), lab)
     folders = [{p.name for p in (lab.folder / w / name / "trials").iterdir()} for w in ("one", "two")]
     assert folders[0] | folders[1] == {str(n) for n in range(8)}
