@@ -47,7 +47,7 @@ class Leaderboard:
         self._changes = Changes()
         self._places: list[Rank] = []
         self._rows: list[Row] = []
-        self._found: dict[int, tuple[Rank, Row]] = {}
+        self._found: dict[int, Row] = {}
 
     def rows(self) -> list[Row]:
         """Return one row for each trial: completed ones, best first, then the others by `STATES`.
@@ -61,7 +61,7 @@ class Leaderboard:
     def of(self, numbers: Iterable[int]) -> list[Row]:
         """Return the rows of some trials, without what they are to others; one that was refused has none."""
         self._look()
-        return [self._found[number][1] for number in numbers if number in self._found]
+        return [self._found[number] for number in numbers if number in self._found]
 
     def _look(self) -> None:
         for trial in self._changes.take(self._study.get_trials(deepcopy=False)):
@@ -70,17 +70,15 @@ class Leaderboard:
                 self._place(trial)
 
     def _place(self, trial: FrozenTrial) -> None:
-        row = _row(trial, self._objectives)
+        row = self._found[trial.number] = _row(trial, self._objectives)
         rank = self._rank(row)
         place = bisect_left(self._places, rank)  # no two ranks are equal: each has its number
         self._places.insert(place, rank)
         self._rows.insert(place, row)
-        self._found[trial.number] = rank, row
 
     def _displace(self, number: int) -> None:
         if number in self._found:
-            rank, _ = self._found.pop(number)
-            place = bisect_left(self._places, rank)
+            place = bisect_left(self._places, self._rank(self._found.pop(number)))
             del self._places[place], self._rows[place]
 
     def _rank(self, row: Row) -> Rank:

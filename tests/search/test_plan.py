@@ -39,7 +39,11 @@ WRONG: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
     "unknown blocks": (
         {"encoder.hidden_cls": {"slots": 1, "choices": ["atn", ["attn", "cnv"]]}},
         {},
-        ["did you mean 'attn'?", "encoder.hidden_cls.1='cnv' is not in"],
+        [
+            "encoder.hidden_cls.0='atn' is not in encoder.blocks ['attn', 'conv', 'ffn', 'fourier', 'layer', "
+            "'local', 'loop', 'mlp', 'none', 'reuse', 'ssm']; did you mean 'attn'?",
+            "encoder.hidden_cls.1='cnv' is not in",
+        ],
     ),
     "empty": ({}, {}, ["space={} is empty"]),
     "objective": ({"optimizer.lr": [0.1]}, {"objective": "val/los"}, ["did you mean 'val/loss'?"]),
@@ -58,7 +62,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
         {"workers": 0},
         [
             "workers=0",
-            "low=1.0 must be less",
+            "low=1.0 must be less than high=0.1",
             "oops(",
             "schedul.decay is not a key",
             "0='cnv'",

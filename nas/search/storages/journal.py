@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import InputError
 from nas.search.storages.base import Storage
+from nas.search.storages.known_studies import KnownStudies
 from nas.search.storages.known_trials import KnownTrials
 
 
@@ -55,8 +56,7 @@ class _Remembering(optuna.storages.JournalStorage):
     def __init__(self, writer: _SoleWriter) -> None:
         super().__init__(writer)
         self._writer = writer
-        self._known: dict[int, KnownTrials] = {}
-        self._study_of: dict[int, int] = {}
+        self._known = KnownStudies()
         self._remembering = threading.Lock()
 
     def get_all_trials(  # type: ignore[override]  # what does the work of a list, and copies less
@@ -79,13 +79,12 @@ class _Remembering(optuna.storages.JournalStorage):
         """Remove a study with its trials."""
         with self._remembering:
             super().delete_study(study_id)
-            for trial_id in self._known.pop(study_id, ()):
-                del self._study_of[trial_id]
+            self._known.forget(study_id)
 
     def _read_changed(self) -> None:
         changed, self._writer.changed = self._writer.changed, set()
-        for identity in sorted(changed & self._study_of.keys()):
-            self._known[self._study_of[identity]].put(self.get_trial(identity))
+        for identity in sorted(changed & self._known.study_of.keys()):
+            self._known[self._known.study_of[identity]].put(self.get_trial(identity))
 
     def _new(self, study_id: int) -> Iterator[FrozenTrial]:
         for number in itertools.count(len(self._known[study_id])):
@@ -97,7 +96,7 @@ class _Remembering(optuna.storages.JournalStorage):
 
     def _add(self, study_id: int, trials: Iterable[FrozenTrial]) -> None:
         for trial in trials:
-            self._study_of[trial._trial_id] = study_id
+            self._known.study_of[trial._trial_id] = study_id
             self._known[study_id].put(trial)
 
 

@@ -90,6 +90,7 @@ class PostgresLeases(Leases):
     ) -> None:
         self._storage, self._memory = storage, memory
         self._engine, self._patience, self._name = engine, patience, name
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._seconds = seconds
         self._who = {
             "study": study,
@@ -265,7 +266,7 @@ class PostgresLeases(Leases):
 
     def _alone(self, statement: str, **values: Any) -> list[Any]:
         """Run a statement in a transaction of its own, which takes no more than it, and return its rows."""
-        with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        with self._autocommit.connect() as connection:
             result = self._run(connection, statement, **values)
             return list(result.all()) if result.returns_rows else []
 

@@ -6,7 +6,7 @@ Optuna sends five to ten statements for each attribute, and can write several on
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,24 +24,32 @@ announced AS (INSERT INTO nas_changes SELECT trial_id, %(writer)s, txid_current(
 _SOON = ", set_config('synchronous_commit', 'off', true)"
 OURS = "leased"
 """The user attribute of trials that were asked for by a supervisor; others are left alone."""
+
+
+def _attributes_of(trial: str) -> str:
+    """Return the parts of a statement that set attributes of the trial in another part of it."""
+    return ", ".join(
+        f"""of_{kind} AS (INSERT INTO trial_{kind}_attributes (trial_id, key, value_json)
+    SELECT {trial}.trial_id, given.* FROM {trial},
+    unnest(%({kind}_keys)s::text[], %({kind})s::text[]) AS given
+    ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json)"""
+        for kind in ("user", "system")
+    )
+
+
 # What a parameter is, it stays: a supervisor that was stopped may send it after another one took over.
-_TOLD = """, parameters AS (INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
+_TOLD = f""", parameters AS (INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
     SELECT live.trial_id, given.* FROM live,
     unnest(%(names)s::text[], %(values)s::float8[], %(distributions)s::text[]) AS given
     ON CONFLICT (trial_id, param_name) DO NOTHING RETURNING 1),
-of_user AS (INSERT INTO trial_user_attributes (trial_id, key, value_json)
-    SELECT live.trial_id, given.* FROM live, unnest(%(user_keys)s::text[], %(user)s::text[]) AS given
-    ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json),
-of_optuna AS (INSERT INTO trial_system_attributes (trial_id, key, value_json)
-    SELECT live.trial_id, given.* FROM live, unnest(%(system_keys)s::text[], %(system)s::text[]) AS given
-    ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json),
+{_attributes_of("live")},
 reports AS (INSERT INTO trial_intermediate_values
     (trial_id, step, intermediate_value, intermediate_value_type)
     SELECT live.trial_id, step, value, kind::trialintermediatevaluetype FROM live,
     unnest(%(steps)s::int[], %(reported)s::float8[], %(kinds)s::text[]) AS given(step, value, kind)
     ON CONFLICT (trial_id, step) DO UPDATE SET intermediate_value = excluded.intermediate_value,
     intermediate_value_type = excluded.intermediate_value_type)
-SELECT (SELECT count(*) FROM parameters){soon} FROM live"""
+SELECT (SELECT count(*) FROM parameters){{soon}} FROM live"""
 _STATE = """, given AS (INSERT INTO trial_values (trial_id, objective, value, value_type)
     SELECT live.trial_id, n - 1, value, kind::trialvaluetype FROM live,
     unnest(%(values)s::float8[], %(kinds)s::text[]) WITH ORDINALITY AS given(value, kind, n)
@@ -57,14 +65,11 @@ UPDATE trials SET state = %(state)s::trialstate, datetime_start = coalesce(%(sta
 _TOOK = """SELECT FROM trials JOIN trial_user_attributes USING (trial_id)
     WHERE trial_id = %(trial)s AND state = 'RUNNING' AND key = %(ours)s AND value_json = %(mark)s"""
 _STUDY = "SELECT FROM studies WHERE study_id = %(study)s FOR UPDATE"
-_TRIAL = """WITH made AS (INSERT INTO trials (study_id, number, state, datetime_start)
+_TRIAL = f"""WITH made AS (INSERT INTO trials (study_id, number, state, datetime_start)
     SELECT %(study)s, coalesce((SELECT number + 1 FROM trials WHERE study_id = %(study)s
     ORDER BY trial_id DESC LIMIT 1), 0), %(state)s::trialstate, %(start)s
     RETURNING trial_id, number),
-of_user AS (INSERT INTO trial_user_attributes (trial_id, key, value_json)
-    SELECT made.trial_id, given.* FROM made, unnest(%(keys)s::text[], %(values)s::text[]) AS given),
-of_optuna AS (INSERT INTO trial_system_attributes (trial_id, key, value_json)
-    SELECT made.trial_id, given.* FROM made, unnest(%(own_keys)s::text[], %(own_values)s::text[]) AS given)
+{_attributes_of("made")}
 SELECT trial_id, number FROM made"""
 
 
@@ -119,9 +124,7 @@ class Writes:
             "reported": [value for value, _ in stored],
             "kinds": [kind for _, kind in stored],
         }
-        for kind, attributes in (("user", told.user), ("system", told.system)):
-            asked[f"{kind}_keys"] = list(attributes)
-            asked[kind] = [json.dumps(value) for value in attributes.values()]
+        asked |= _columns_of(told.user, told.system)
         durable = bool(told.user or told.system)
         return self._write(_TOLD, trial, durable=durable, **asked) == len(told.parameters)
 
@@ -150,9 +153,7 @@ class Writes:
         start = template.datetime_start
         asked: dict[str, Any] = {"study": study, "state": template.state.name}
         asked["start"] = None if start is None else _utc(start)
-        for prefix, attributes in (("", template.user_attrs), ("own_", template.system_attrs)):
-            asked[f"{prefix}keys"] = list(attributes)
-            asked[f"{prefix}values"] = [json.dumps(value) for value in attributes.values()]
+        asked |= _columns_of(template.user_attrs, template.system_attrs)
         with self._engine.begin() as connection:
             if not connection.exec_driver_sql(_STUDY, asked).rowcount:
                 raise KeyError(f"study {study}")
@@ -171,6 +172,15 @@ class Writes:
             asked = {"trial": trial, "writer": self._writer, **values}
             row = connection.exec_driver_sql(text, asked).first()
             return None if row is None else int(row[0])
+
+
+def _columns_of(user: Mapping[str, Any], system: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return attributes as the statements of `_attributes_of` take them."""
+    columns: dict[str, list[str]] = {}
+    for kind, attributes in (("user", user), ("system", system)):
+        columns[f"{kind}_keys"] = list(attributes)
+        columns[kind] = [json.dumps(value) for value in attributes.values()]
+    return columns
 
 
 def _stored(value: float) -> tuple[float | None, str]:
