@@ -64,11 +64,13 @@ class Census:
         trials = self.every()
         return groups(trials, twins=[t.number for t in trials if KEY not in t.user_attrs])
 
-    def due(self) -> int | None:
-        """Return the trial whose architecture is to be trained again now, if one is."""
+    def due(self) -> tuple[FrozenTrial, dict[str, int]] | None:
+        """Return the trial whose architecture is to be trained again now, if one is, and as which run."""
         if self._replicates < 2:
             return None
-        return due(self.values(), self._runs(), self.asked(), self._replicates, self._objectives)
+        root = due(self.values(), self._runs(), self.asked(), self._replicates, self._objectives)
+        run = None if root is None else self.next_run(root)
+        return None if root is None or run is None else (self.every()[root], run)
 
     def next_run(self, root: int) -> dict[str, int] | None:
         """Return what the next run of an architecture is, or None if it has been trained often enough."""

@@ -274,11 +274,8 @@ class Study:
 
     def _due_again(self) -> Order | None:
         """Return a trial that trains one of the best architectures again, if one is due."""
-        root = self._census.due()
-        run = None if root is None else self._census.next_run(root)
-        if root is None or run is None:
-            return None
-        return self._enqueued(self._census.every()[root].params, {REPLICATE: run})
+        due = self._census.due()
+        return None if due is None else self._enqueued(due[0].params, {REPLICATE: due[1]})
 
     def _continued(self, found: Found | None) -> Order | None:
         return None if found is None else self._admitted(self._pausing.go_on(found))
