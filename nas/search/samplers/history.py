@@ -7,6 +7,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from optuna.study import StudyDirection
 
 from nas.search.samplers.encoding import Array
@@ -40,21 +41,32 @@ class History:
         values come: so a row that has all the values of an earlier one is that one, whatever else it
         holds for parameters that were not asked for.
         """
-        if self.holds(row):
-            return True
-        return any(
-            bool(np.any(np.all(np.isnan(rows) | (np.abs(rows - row) < 1e-9), axis=1)))
-            for rows in self._partial
-        )
+        return self.holds(row) or bool(_has_all(row, self._ended_early).any())
+
+    def may_repeat(self, row: Array) -> bool:
+        """Return whether a trial that runs, and has not all its values yet, may end up as a row [N]."""
+        return bool(_has_all(row, self._under_way).any())
+
+    def rarest(self, rows: Array) -> Array:
+        """Return the first of rows [n, N] that the fewest trials have or may come to."""
+        everyone = np.concatenate([self.rows, self.pending])
+        counts = [int(_has_all(row, everyone).sum()) for row in rows]
+        rarest: Array = rows[int(np.argmin(counts))]
+        return rarest
 
     @functools.cached_property
     def _running(self) -> set[bytes]:
         return {key(row) for row in self.pending}
 
     @functools.cached_property
-    def _partial(self) -> list[Array]:
-        """The rows that lack some parameter, of finished and of running trials."""
-        return [rows[np.isnan(rows).any(axis=1)] for rows in (self.rows, self.pending)]
+    def _ended_early(self) -> Array:
+        """The rows of finished trials that lack some parameter."""
+        return _partial(self.rows)
+
+    @functools.cached_property
+    def _under_way(self) -> Array:
+        """The rows of running trials that lack some parameter."""
+        return _partial(self.pending)
 
     def scores(self, rng: np.random.Generator) -> Array:
         """Return one number for each finished trial [n], of mean 0 and deviation 1; small is good.
@@ -77,6 +89,15 @@ _HUGE = 1e100
 def key(row: Array) -> bytes:
     """Return what is equal for equal configurations."""
     return np.round(row, 9).tobytes()
+
+
+def _partial(rows: Array) -> Array:
+    return rows[np.isnan(rows).any(axis=1)]
+
+
+def _has_all(row: Array, others: Array) -> npt.NDArray[np.bool_]:
+    """Return of which other rows [n, N], which may lack some, a row [N] has all values, [n]."""
+    return np.asarray(np.all(np.isnan(others) | (np.abs(others - row) < 1e-9), axis=1))
 
 
 def filled(values: Array, broken: Array, directions: Iterable[StudyDirection]) -> Array:

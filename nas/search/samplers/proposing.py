@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
@@ -18,14 +20,17 @@ from nas.search.samplers.turn import Turn
 
 _CHECKED = 500
 """After so many candidates that are not allowed, a proposal is left to chance."""
+_DRAWN = 32
+"""Where what is asked for next can't be new for sure, the rarest of so many random values is taken."""
 
 
 class ProposingSampler(optuna.samplers.BaseSampler):
     """An Optuna sampler that proposes from the history of a study.
 
     The space is that of all parameters seen so far, so the very first trial is random, as is a
-    parameter that appears for the first time; what a proposed configuration does not ask for is
-    ignored. Trials that run elsewhere count as asked for. A subclass defines `propose`.
+    parameter that appears for the first time; of threads that meet one at once, each gets another
+    value, as far as there are enough. What a proposed configuration does not ask for is ignored.
+    Trials that run elsewhere count as asked for. A subclass defines `propose`.
 
     Each trial has a random stream of its own, by its number: a search that was interrupted goes on as
     if it had not been, as far as a sampler learns nothing on the way.
@@ -54,18 +59,29 @@ class ProposingSampler(optuna.samplers.BaseSampler):
 
         What a structure does not allow is passed by. If nothing else is found, any may come again.
         """
-        checked, asked = 0, history.repeats if encoding.structure is None else history.holds
-        for candidate in self._candidates(encoding, candidates):
-            row = encoding.filled(candidate, self._rng)
-            if asked(row):
-                continue
+        rows = (encoding.filled(row, self._rng) for row in self._candidates(encoding, candidates))
+        choose = self._unlike_others if encoding.structure is None else self._first_allowed
+        return choose(encoding, history, rows)
+
+    def _first_allowed(self, encoding: Encoding, history: History, rows: Iterable[Array]) -> Array:
+        """Return the first of some rows of a space that is known."""
+        new = (row for row in rows if not history.holds(row))
+        for row in itertools.islice(new, _CHECKED):
             if encoding.allowed(row):
                 return row
-            checked += 1
-            if checked == _CHECKED:
-                break
         last: Array = encoding.random(self._rng, 1)[0]
         return last
+
+    def _unlike_others(self, encoding: Encoding, history: History, rows: Iterable[Array]) -> Array:
+        """Return the first of some rows that no other trial has or may come to, or else the rarest."""
+        perhaps = []
+        for row in rows:
+            if history.repeats(row):
+                continue
+            if not history.may_repeat(row):
+                return row
+            perhaps.append(row)
+        return history.rarest(np.array(perhaps) if perhaps else encoding.random(self._rng, _DRAWN))
 
     def _candidates(self, encoding: Encoding, given: Array | None) -> Iterator[Array]:
         yield from given if given is not None else ()
@@ -92,10 +108,11 @@ class ProposingSampler(optuna.samplers.BaseSampler):
         with self._turn:  # another thread may have asked since: what it proposed runs
             self._rng = self._streams.of(trial.number)
             encoding, history = self._reader.read(study, without=trial.number)
-            row = self.propose(encoding, history)
-            self._reader.propose(trial.number, row)
-            proposed = encoding.decode(row)  # by now of more parameters, or some are another sampler's
-            return {name: value for name, value in proposed.items() if name in search_space}
+            proposed = encoding.decode(self.propose(encoding, history))
+            # By now there may be more parameters, or some are another sampler's.
+            promised = {name: value for name, value in proposed.items() if name in search_space}
+            self._reader.promise(trial.number, promised)
+            return promised
 
     def sample_independent(
         self,
@@ -104,5 +121,23 @@ class ProposingSampler(optuna.samplers.BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Return a random value for a parameter that was never seen."""
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+        """Return a random value for a parameter that was never seen, unlike those of like trials."""
+        with self._turn:
+            taken = self._reader.like(study, trial, param_name)
+            drawn = (
+                self._independent.sample_independent(study, trial, param_name, param_distribution)
+                for _ in range(_DRAWN)
+            )
+            value = _rarest(drawn, taken)
+            self._reader.promise(trial.number, {param_name: value})
+            return value
+
+
+def _rarest(drawn: Iterator[Any], taken: list[Any]) -> Any:
+    """Return the first value that was not taken, or else the first of those that were most rarely."""
+    seen: list[Any] = []
+    for value in drawn:
+        if value not in taken:
+            return value
+        seen.append(value)
+    return min(seen, key=taken.count)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import optuna
@@ -34,9 +35,18 @@ class Reader:
         self._study = ""
         self._begin(1)
 
-    def propose(self, number: int, row: Array) -> None:
-        """Note the row [N] proposed for a trial: it runs, even before its parameters are stored."""
-        self._proposed[number] = row
+    def promise(self, number: int, params: Mapping[str, Any]) -> None:
+        """Note what a trial will ask for and be given: it runs, even before its parameters are stored."""
+        self._promised.setdefault(number, {}).update(params)
+
+    def like(self, study: optuna.Study, trial: FrozenTrial, name: str) -> list[Any]:
+        """Return what others have of a parameter that have all that a trial has so far."""
+        others = (self._params(other) for other in every_trial(study) if other.number != trial.number)
+        mine = trial.params.items()
+        return [other[name] for other in others if name in other and mine <= other.items()]
+
+    def _params(self, trial: FrozenTrial) -> dict[str, Any]:
+        return {**self._promised.get(trial.number, {}), **trial.params}
 
     def encoding(self, study: optuna.Study, without: int) -> Encoding:
         """Return how configurations are encoded; trial ``without`` is left out."""
@@ -50,7 +60,7 @@ class Reader:
         """Return how configurations are encoded, and what is known; trial ``without`` is left out."""
         self.encoding(study, without)
         running = [t for t in self._changes.going.values() if t.state is TrialState.RUNNING]
-        known = (t for t in running if t.number != without and (t.params or t.number in self._proposed))
+        known = (t for t in running if t.number != without and (t.params or t.number in self._promised))
         pending = self._stacked(map(self._running_row, known))
         rows, objectives, broken = self._ledger.all()
         return self._encoding, History(
@@ -64,7 +74,7 @@ class Reader:
     def _begin(self, objectives: int) -> None:
         told = self._structure.distributions if self._structure else {}
         self._space: dict[str, BaseDistribution] = dict(told)
-        self._proposed: dict[int, Array] = {}
+        self._promised: dict[int, dict[str, Any]] = {}
         self._changes = Changes()
         self._known: dict[int, FrozenTrial] = {}
         self._objectives = objectives
@@ -75,14 +85,13 @@ class Reader:
         self._encoding = Encoding(space, self._structure)
         self._ledger = Ledger(len(self._encoding.names), self._objectives)
         self._asked = set[bytes]()
-        self._proposed.clear()
         self._take(list(self._known.values()))
 
     def _running_row(self, trial: FrozenTrial) -> Array:
-        proposed, presence = self._proposed.get(trial.number), self._encoding.presence
-        if proposed is None:
-            return self._encoding.encode(trial.params)
-        return proposed if presence is None else presence.settle(proposed[None], proposed[None])[0]
+        row, presence = self._encoding.encode(self._params(trial)), self._encoding.presence
+        if presence is not None and trial.number in self._promised:
+            (row,) = presence.settle(row[None], row[None])
+        return row
 
     def _update(self, study: optuna.Study, without: int) -> None:
         """Take in what has changed since."""
@@ -120,7 +129,7 @@ class Reader:
             broken = sum(max(value, 0.0) for value in trial.constraints.values())
             self._ledger.put(trial.number, row, _objectives(trial, self._objectives), broken)
             if trial.state.is_finished():
-                self._proposed.pop(trial.number, None)
+                self._promised.pop(trial.number, None)
         if rows:
             self._learn_presence(np.array(rows))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import warnings
 from typing import Any
 
@@ -311,3 +312,26 @@ def test_threads_of_one_study_get_different_configurations(name: str) -> None:
     made = study(name)
     made.optimize(lambda t: float(sum(lists(t, 4))), n_trials=30, n_jobs=4)
     assert len({tuple(t.params.values()) for t in made.trials}) == 30
+
+
+def test_threads_that_begin_at_once_get_different_configurations_of_a_space_nobody_has_seen() -> None:
+    for seed in range(10):
+        made, together = study("Random", seed), threading.Barrier(8)
+
+        def objective(trial: optuna.Trial, together: threading.Barrier = together) -> float:
+            together.wait(60)  # nobody knows a parameter before all have begun
+            return float(sum(lists(trial)))
+
+        made.optimize(objective, n_trials=8, n_jobs=8)
+        assert len({tuple(t.params.values()) for t in made.trials}) == 8
+
+
+def test_what_runs_may_not_have_all_its_values_and_is_not_repeated_either() -> None:
+    made = study("RegularizedEvolution")
+    begun = made.ask()
+    begun.suggest_categorical("slot.0", [0, 1])
+    for _ in range(7):
+        lists(made.ask(), choices=2)
+    assert len({tuple(t.params.values()) for t in made.trials[1:]}) == 7
+    lists(begun, choices=2)
+    assert len({tuple(t.params.values()) for t in made.trials}) == 8
