@@ -15,7 +15,7 @@ class Ladder:
 
     Args:
         levels: of the rungs, in percent of the budget, ascending.
-        factor: one in so many of those that have reached a rung may go on from it.
+        factor: one in so many of those that have reached a rung may go on from it, but at least one.
         signs: of every objective: 1 to minimize, -1 to maximize.
     """
 
@@ -43,8 +43,8 @@ class Ladder:
         return len(self._reached[level])
 
     def best(self, level: int) -> list[int]:
-        """Return the numbers of those that may go on from a rung, the best first."""
-        return self.ranked(level)[: self.count(level) // self.factor]
+        """Return the numbers of those that may go on from a rung, the best first: one at least."""
+        return self.ranked(level)[: max(1, self.count(level) // self.factor)]
 
     def ranked(self, level: int) -> list[int]:
         """Return the numbers of all that have reached a rung, the best first.

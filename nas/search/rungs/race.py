@@ -108,18 +108,15 @@ class Race:
             return reports.MEASURED
         self._ladder.reach(trial.number, level, told[level])
         bold = self._is_bold(trial.number)
-        if trial.number in self._going_on(level):
+        if trial.number in self._ladder.best(level):
             return (None if bold else self.hopeless(trial, told)) or reports.BEST
         if bold:
             return reports.BOLD
         if self._settings.pause:
             return reports.PAUSED
-        return f"not among the best {len(self._going_on(level))} of {self._ladder.count(level)} at {level} %"
-
-    def _going_on(self, level: int) -> list[int]:
-        if self._settings.pause:
-            return self._ladder.best(level)
-        return self._ladder.best(level) or self._ladder.ranked(level)[:1]
+        return (
+            f"not among the best {len(self._ladder.best(level))} of {self._ladder.count(level)} at {level} %"
+        )
 
     def _is_bold(self, number: int) -> bool:
         return derive(self._seed, "bold", number) % 10_000 < 10_000 * self._settings.bold

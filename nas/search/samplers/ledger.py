@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nas.search.samplers.encoding import Array
 
@@ -28,8 +29,8 @@ class Ledger:
     def put(self, number: int, row: Array, values: Sequence[float], broken: float) -> None:
         """Note a trial: its row [N], its objectives [M], and by how much it breaks constraints."""
         while number >= len(self._there):
-            self._there, self._broken = _doubled(self._there), _doubled(self._broken)
-            self._rows, self._values = _doubled(self._rows), _doubled(self._values)
+            self._there, self._broken = doubled(self._there), doubled(self._broken)
+            self._rows, self._values = doubled(self._rows), doubled(self._values)
         self._there[number], self._rows[number], self._broken[number] = True, row, broken
         self._values[number] = values
 
@@ -37,11 +38,17 @@ class Ledger:
         """Forget a trial, if it is known."""
         self._there[number : number + 1] = False
 
+    @property
+    def numbers(self) -> npt.NDArray[np.int64]:
+        """The numbers of the trials [n], ascending."""
+        return np.flatnonzero(self._there)
+
     def all(self) -> tuple[Array, Array, Array]:
         """Return rows [n, N], objectives [n, M] and how far constraints are broken [n], by number."""
-        there = np.flatnonzero(self._there)
+        there = self.numbers
         return self._rows[there], self._values[there], self._broken[there]
 
 
-def _doubled(values: Any) -> Any:
-    return np.concatenate([values, np.zeros_like(values)])
+def doubled(values: Any, rest: float = 0) -> Any:
+    """Return an array with as much room again along its first axis, filled with ``rest``."""
+    return np.concatenate([values, np.full_like(values, rest)])

@@ -11,7 +11,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.changes import Changes
-from nas.search.rungs.reports import last_reported
+from nas.search.rungs.reports import reported
+from nas.search.samplers.curves import END, Curves
 from nas.search.samplers.encoding import Array, Encoding
 from nas.search.samplers.every_trial import every_trial
 from nas.search.samplers.history import History, filled, key
@@ -63,6 +64,7 @@ class Reader:
         known = (t for t in running if t.number != without and (t.params or t.number in self._promised))
         pending = self._stacked(map(self._running_row, known))
         rows, objectives, broken = self._ledger.all()
+        objectives = self._curves.carried(self._ledger.numbers, objectives)
         return self._encoding, History(
             rows, filled(objectives, broken, study.directions), pending, self._asked
         )
@@ -78,6 +80,7 @@ class Reader:
         self._changes = Changes()
         self._known: dict[int, FrozenTrial] = {}
         self._objectives = objectives
+        self._curves = Curves(objectives)
         self._encode_anew()
 
     def _encode_anew(self) -> None:
@@ -103,6 +106,7 @@ class Reader:
         for trial in changed:
             self._known.pop(trial.number, None)
             self._ledger.drop(trial.number)
+            self._curves.drop(trial.number)
         self._known.update((trial.number, trial) for trial in known)
         running = [t for t in changed if t.state is TrialState.RUNNING and t.number != without]
         told = [trial for trial in [*known, *running] if SCREENED not in trial.user_attrs]
@@ -127,7 +131,10 @@ class Reader:
             if SCREENED in trial.user_attrs:
                 continue
             broken = sum(max(value, 0.0) for value in trial.constraints.values())
-            self._ledger.put(trial.number, row, _objectives(trial, self._objectives), broken)
+            told = _told(trial)
+            values = told[max(told)] if told else [float("nan")] * self._objectives
+            self._ledger.put(trial.number, row, values, broken)
+            self._curves.put(trial.number, told)
             if trial.state.is_finished():
                 self._promised.pop(trial.number, None)
         if rows:
@@ -140,9 +147,9 @@ class Reader:
             self._encoding.presence = Presence(self._ledger.all()[0], self._encoding.is_categorical)
 
 
-def _objectives(trial: FrozenTrial, count: int) -> list[float]:
-    """Return a trial's values; a pruned or paused one's last, a failed one's NaN."""
-    if trial.state is TrialState.COMPLETE and trial.values:
-        return list(trial.values)
-    told = None if trial.state is TrialState.FAIL else last_reported(trial)
-    return [float("nan")] * count if told is None else list(told)
+def _told(trial: FrozenTrial) -> dict[int, Sequence[float]]:
+    """Return a trial's values by step, those of its end at `END`; of a failed one, nothing."""
+    if trial.state is TrialState.FAIL:
+        return {}
+    told: dict[int, Sequence[float]] = {**reported(trial)}
+    return {**told, END: trial.values} if trial.state is TrialState.COMPLETE and trial.values else told

@@ -91,6 +91,12 @@ class Track:
     def names(self) -> list[str]:
         return [o.name for o in self.study.question.objectives if not o.is_cost]
 
+    def continue_next(self, n_trials: int) -> int:
+        """Continue the paused trial that the study gives next, and return its number."""
+        order = self.study.next(n_trials)
+        assert order is not None
+        return self.begin(order, key=str(order.number))
+
     def row(self, number: int) -> dict[str, Any]:
         """Return a trial's row."""
         return next(row for row in self.study.rows() if row["number"] == number)

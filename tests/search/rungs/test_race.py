@@ -19,53 +19,58 @@ def test_the_better_half_goes_on_and_the_rest_is_paused(track: Any) -> None:
     racing = track()
     numbers = [racing.begin() for _ in range(4)]
     answers = [racing.report(n, 0.25, loss) for n, loss in zip(numbers, (3.0, 2.0, 1.0, 2.5), strict=True)]
-    assert answers == ["pause", "go on", "go on", "pause"]
-    row = racing.row(0)
-    assert (row["state"], row["value"], row["reason"]) == ("PAUSED", 3.0, "paused at 25 %")
+    assert answers == ["go on", "go on", "go on", "pause"]  # who is alone is the best
+    row = racing.row(3)
+    assert (row["state"], row["value"], row["reason"]) == ("PAUSED", 2.5, "paused at 25 %")
     assert (row["architecture"], row["seconds"]) == ("a", 1.0)
 
 
 def test_a_paused_trial_is_continued_once_it_is_among_the_best(track: Any) -> None:
     racing = track()
-    first, second = racing.begin(), racing.begin()
-    assert racing.report(first, 0.25, 1.0) == "pause"
-    assert racing.study.next(2) is None
+    best, second, third, fourth = (racing.begin() for _ in range(4))
+    assert racing.report(best, 0.25, 1.0) == "go on"
     assert racing.report(second, 0.25, 2.0) == "pause"
-    order = racing.study.next(2)  # one of two
-    assert order.number == first
-    assert racing.begin(order, key=str(first)) == first
-    assert racing.row(first)["state"] == "RUNNING"
-    assert racing.study.next(2) is None
-    assert racing.report(first, 0.5, 0.9) == "pause"  # alone at the next rung
-    assert racing.study.asked() == 2
+    assert racing.report(third, 0.25, 3.0) == "pause"
+    assert racing.study.next(4) is None
+    assert racing.report(fourth, 0.25, 4.0) == "pause"
+    order = racing.study.next(4)  # two of four
+    assert order.number == second
+    assert racing.begin(order, key=str(second)) == second
+    assert racing.row(second)["state"] == "RUNNING"
+    assert racing.study.next(4) is None
+    assert racing.report(best, 0.5, 0.9) == "go on"
+    assert racing.report(second, 0.5, 1.9) == "pause"
+    assert racing.study.asked() == 4
 
 
 def test_the_highest_rung_is_served_first(track: Any) -> None:
     racing = track()
-    for curve in ((1.0, 1.0), (5.0,), (1.1, 1.2), (5.0,)):
-        racing.run(curve)
-    waiting = [row["number"] for row in racing.study.rows() if row["state"] == "PAUSED"]
-    assert waiting
-    assert 0 in waiting
-    order = racing.study.next(4)
-    racing.begin(order, key=str(order.number))
-    assert order.number == 0
-    assert racing.report(0, 0.5, 1.0) == "pause"
-    order = racing.study.next(4)
-    assert order.number == 2  # the second of the best two of four
-    racing.begin(order, key="2")
-    assert racing.report(2, 0.5, 1.2) == "pause"
-    order = racing.study.next(4)
-    assert order.number == 0
-    assert racing.begin(order, key="0") == 0
-    racing.end(0, 0.8)
-    assert racing.row(0)["reason"] == "continued from 25 %; continued from 50 %"
-    assert (racing.row(0)["state"], racing.row(0)["value"]) == ("COMPLETE", 0.8)
+    first, *others = (racing.begin() for _ in range(8))
+    racing.report(first, 0.25, 1.0)
+    for loss, number in enumerate(others, 2):
+        racing.report(number, 0.25, float(loss))
+    racing.report(first, 0.5, 1.0)
+    continued = [racing.continue_next(8) for _ in range(3)]
+    assert continued == others[:3]  # of eight, the best four may go on
+    assert [racing.report(number, 0.5, 1.0 + number) for number in continued] == ["pause"] * 3
+    racing.end(first, 0.8)
+    for _ in range(2):  # now ten have come to the lower rung, and five may go on
+        assert racing.report(racing.begin(), 0.25, 20.0) == "pause"
+    waiting = {row["number"]: row["reason"] for row in racing.study.rows() if row["state"] == "PAUSED"}
+    assert waiting[others[0]] == "continued from 25 %; paused at 50 %"
+    assert waiting[others[3]] == "paused at 25 %"
+    assert racing.continue_next(10) == others[0]  # the second of four at the higher rung
+    racing.end(others[0], 0.7)
+    row = racing.row(others[0])
+    assert row["reason"] == "continued from 25 %; continued from 50 %"
+    assert (row["state"], row["value"]) == ("COMPLETE", 0.7)
+    assert racing.continue_next(10) == others[3]
 
 
 def test_what_is_still_paused_at_the_end_stays_so_until_more_trials_are_wanted(track: Any) -> None:
     racing = track()
-    first, second = racing.begin(), racing.begin()
+    second, first = racing.begin(), racing.begin()
+    racing.report(second, 0.25, 1.0)
     racing.report(first, 0.25, 2.0)
     assert not racing.study.is_complete(2)  # one is in a worker's hands, and may let the other go on
     racing.end(second, 1.0)
@@ -83,55 +88,50 @@ def test_what_is_still_paused_at_the_end_stays_so_until_more_trials_are_wanted(t
     assert not racing.study.is_complete(3)
     third = racing.begin(racing.study.next(3))
     assert racing.report(third, 0.25, 3.0) == "pause"
+    fourth = racing.begin(racing.study.next(4))
+    assert racing.report(fourth, 0.25, 4.0) == "pause"
     racing = track()  # killed
-    assert not racing.study.is_complete(3)
-    order = racing.study.next(3)
-    assert order.number == first
-    racing.begin(order, key=str(first))
+    assert not racing.study.is_complete(4)
+    assert racing.continue_next(4) == first
     racing.end(first, 0.5)
     assert racing.row(first)["reason"] == "continued from 25 %"
-    assert racing.study.next(3) is None
-    assert track().study.is_complete(3)
-    assert [row["number"] for row in racing.study.rows()] == [first, second, third]
+    assert racing.study.next(4) is None
+    assert track().study.is_complete(4)
+    assert [row["number"] for row in racing.study.rows()] == [first, second, third, fourth]
 
 
-def test_a_study_of_few_trials_has_a_winner_all_the_same(track: Any) -> None:
+def test_a_study_whose_best_trials_failed_has_a_winner_all_the_same(track: Any) -> None:
     racing = track()
     numbers = [racing.begin() for _ in range(3)]
-    for number, loss in zip(numbers, (3.0, 2.0, 4.0), strict=True):
-        racing.report(number, 0.25, loss)
+    answers = [racing.report(n, 0.25, loss) for n, loss in zip(numbers, (2.0, 4.0, 3.0), strict=True)]
+    assert answers == ["go on", "pause", "pause"]
     assert racing.study.next(3) is None  # the best of three trains
-    assert racing.report(1, 0.5, 1.9) == "pause"
-    order = racing.study.next(3)
-    assert order.number == 1  # alone at its rung, but nothing else is left to do
-    racing.begin(order, key="1")
-    racing.end(1, 1.8)
+    racing.end(0, float("nan"))
+    assert racing.continue_next(3) == 2  # not among the best, but nothing else is left to do
+    racing.end(2, 1.8)
     assert racing.study.next(3) is None
     assert racing.study.is_complete(3)
-    assert [row["state"] for row in racing.study.rows()] == ["COMPLETE", "PAUSED", "PAUSED"]
+    assert [racing.row(n)["state"] for n in numbers] == ["FAIL", "PAUSED", "COMPLETE"]
 
 
 def test_what_is_paused_goes_on_before_anything_is_asked_for_twice(track: Any) -> None:
     racing = track(space={"optimizer.lr": [1, 2, 3, 4]}, hopeless=None)
     for number in [racing.begin() for _ in range(4)]:
         racing.report(number, 0.25, number + 1.0)
-    racing.begin(racing.study.next(4), "0")
     racing.end(0, 0.9)
-    racing.begin(racing.study.next(4), "1")
+    assert racing.continue_next(4) == 1
     racing.end(1, 1.9)
     assert racing.study.next(4) is None  # as many as there are, and a half of them stays paused
     assert racing.study.is_complete(4)
     racing = track(space={"optimizer.lr": [1, 2, 3, 4]}, hopeless=None)
     assert not racing.study.is_complete(6)
-    order = racing.study.next(6)
-    assert order.number == 2  # the better one of them
-    racing.begin(order, "2")
-    assert racing.report(2, 0.5, 2.9) == "pause"
-    for number in (2, 3):
-        order = racing.study.next(6)
-        assert order.number == number
-        racing.begin(order, str(number))
-        racing.end(number, 2.0 + number)
+    assert racing.continue_next(6) == 2  # the better one of them
+    assert racing.report(2, 0.5, 2.9) == "go on"
+    racing.end(2, 4.0)
+    assert racing.continue_next(6) == 3
+    assert racing.report(3, 0.5, 3.9) == "pause"
+    assert racing.continue_next(6) == 3
+    racing.end(3, 5.0)
     assert racing.study.asked() == 4
     assert racing.study.next(6).number == 4  # now one comes again
 
@@ -140,9 +140,9 @@ def test_in_a_large_space_what_is_paused_stays_so(track: Any) -> None:
     racing = track(space={"optimizer.lr": [1, 2, 3, 4, 5]}, hopeless=None)
     for number in [racing.begin() for _ in range(4)]:
         racing.report(number, 0.25, number + 1.0)
-    for number in (0, 1):
-        racing.begin(racing.study.next(6), str(number))
-        racing.end(number, number + 0.5)
+    racing.end(0, 0.5)
+    assert racing.continue_next(6) == 1
+    racing.end(1, 1.5)
     assert racing.study.next(6).number == 4
 
 
@@ -157,10 +157,10 @@ def test_without_pauses_the_worse_end_at_the_rung(track: Any) -> None:
 
 def test_a_kill_leaves_paused_trials_paused_and_others_to_be_continued(track: Any) -> None:
     racing = track()
-    first, second, third = (racing.begin() for _ in range(3))
+    third, first, second = (racing.begin() for _ in range(3))
+    assert racing.report(third, 0.25, 1.0) == "go on"
     racing.report(first, 0.25, 2.0)
     assert racing.study.report(second, 0.25, {"val/loss": 3.0}) == "pause"  # killed before it is let go
-    assert racing.report(third, 0.25, 1.0) == "go on"
     racing = track()
     assert [order.number for order in racing.study.abandoned()] == [third]
     assert [racing.row(n)["state"] for n in (first, second, third)] == ["PAUSED", "PAUSED", "RUNNING"]
@@ -173,23 +173,26 @@ def test_a_kill_leaves_paused_trials_paused_and_others_to_be_continued(track: An
 
 def test_a_trial_whose_worker_still_saves_is_not_given_to_another(track: Any) -> None:
     racing = track()
-    first = racing.begin()
-    assert racing.study.report(first, 0.25, {"val/loss": 1.0}) == "pause"
+    racing.run((0.5, 0.5, 0.5))
+    saving = racing.begin()
+    assert racing.study.report(saving, 0.25, {"val/loss": 1.0}) == "pause"
     racing.run((2.0,))
-    assert racing.study.next(2) is None
-    racing.study.let_go(first, 1.0)
-    assert racing.study.next(2).number == first
+    racing.run((3.0,))
+    assert racing.study.next(4) is None
+    racing.study.let_go(saving, 1.0)
+    assert racing.study.next(4).number == saving
 
 
 def test_an_equal_trial_of_a_paused_one_is_not_trained(track: Any) -> None:
     racing = track()
+    racing.run((0.5, 0.5, 0.5))
     racing.report(racing.begin(key="k"), 0.25, 2.0)
     for again in (racing, track()):
         twin = again.study.ask()
         assert not again.study.identify(twin.number, "k", {"string": "a", "hash": "k", "parameters": 7,
                                                            "flops_per_token": 9.0})  # fmt: skip
         row = again.row(twin.number)
-        assert (row["state"], row["value"], row["reason"]) == ("PRUNED", 2.0, "same as trial 0")
+        assert (row["state"], row["value"], row["reason"]) == ("PRUNED", 2.0, "same as trial 1")
     assert racing.report(racing.begin(), 0.25, 3.0) == "pause"  # twins do not race
 
 
@@ -197,7 +200,7 @@ def test_bold_trials_go_on_all_the_same(track: Any) -> None:
     racing = track(bold=1.0)
     numbers = [racing.run((float(n), float(n))) for n in range(4)]
     assert {racing.row(n)["state"] for n in numbers} == {"COMPLETE"}
-    assert racing.row(numbers[0])["reason"] == "bold at 25 %; bold at 50 %"
+    assert racing.row(numbers[3])["reason"] == "bold at 25 %; bold at 50 %"
     some = track(bold=0.3)
     share = sum(some.study.race._is_bold(n) for n in range(1000)) / 1000
     assert 0.25 < share < 0.35
@@ -227,13 +230,14 @@ def test_a_trial_whose_forecast_is_worse_than_the_best_ends(track: Any) -> None:
 
 def test_a_paused_trial_without_hope_is_not_continued(track: Any) -> None:
     racing = track()
+    racing.run(law(3.1))
     paused = racing.begin()
     racing.report(paused, 0.25, 3.45)
     racing = track(bold=1.0)
-    for start in (3.0, 4.0, 3.5, 3.2, 3.7, 3.4, 3.9, 3.3, 3.6):
+    for start in (3.0, 4.0, 3.5, 3.2, 3.7, 3.4, 3.9, 3.3, 3.6, 3.8):
         racing.run((*law(start)[:2], law(start)[2] + 0.02 * (start == 3.5)))
     racing = track()
-    assert racing.study.next(10) is None
+    assert racing.study.next(12) is None
     assert racing.study.take_ended() == [paused]
     assert racing.row(paused)["reason"].startswith("paused at 25 %; hopeless: predicted 2.4")
 
@@ -284,26 +288,31 @@ def test_of_several_objectives_only_what_is_dominated_in_all_is_hopeless(track: 
 def test_baselines_and_replicates_are_measured_to_the_end_and_race_with_nobody(track: Any) -> None:
     racing = track()
     order = racing.study._enqueued({"optimizer.lr": 0.5}, {"baseline": "random"})
-    assert racing.report(racing.begin(order), 0.25, 9.0) == "go on"
-    assert racing.report(racing.begin(), 0.25, 8.0) == "pause"  # alone
+    assert racing.report(racing.begin(order), 0.25, 7.0) == "go on"
+    assert racing.report(racing.begin(), 0.25, 8.0) == "go on"  # alone
+    assert racing.report(racing.begin(), 0.25, 9.0) == "pause"
 
 
 def test_samplers_learn_from_a_paused_trial_what_it_has_reached(track: Any) -> None:
     racing = track()
-    racing.report(racing.begin(), 0.25, 3.0)
-    racing.run((9.0,))
-    running = racing.begin()
+    leading = racing.begin()
+    racing.report(leading, 0.25, 3.0)
+    for loss in (3.5, 9.0, 9.5):
+        racing.run((loss,))
     reader = Reader()
     _, history = reader.read(racing.study.optuna, without=-1)
-    assert history.values[:, 0].tolist() == [3.0, 9.0]
+    assert history.values[:, 0].tolist() == [3.5, 9.0, 9.5]
     assert len(history.pending) == 1
-    order = racing.study.next(3)
-    racing.begin(order, key=str(order.number))
-    racing.end(order.number, 1.5)
-    racing.end(running, 2.0)
+    racing.report(leading, 0.5, 2.0)
+    racing.end(leading, 1.5)
     _, history = reader.read(racing.study.optuna, without=-1)
-    assert sorted(history.values[:, 0]) == [1.5, 2.0, 9.0]
-    assert len(history.rows) == len(history.values) == 3
+    assert history.values[:, 0].tolist() == [1.5, 2.0, 7.5, 8.0]  # as if all went on, and gained 1.5
+    second = racing.continue_next(4)
+    racing.report(second, 0.5, 1.75)
+    racing.end(second, 1.0)
+    _, history = reader.read(racing.study.optuna, without=-1)
+    assert history.values[:, 0].tolist() == [1.5, 1.0, 7.0, 7.5]  # in the middle, 1.375 and 0.625
+    assert len(history.rows) == len(history.values) == 4
 
 
 def test_values_that_are_no_numbers_are_not_compared(track: Any) -> None:
@@ -319,6 +328,7 @@ def test_values_that_are_no_numbers_are_not_compared(track: Any) -> None:
 @pytest.mark.parametrize("progress", [0.1, 0.31])
 def test_an_evaluation_counts_for_the_rung_it_has_reached(track: Any, progress: float) -> None:
     racing = track()
+    racing.run((0.5, 0.5, 0.5))
     number = racing.begin()
     assert racing.report(number, progress, 1.0) == ("go on" if progress < 0.25 else "pause")
     steps = racing.study.optuna.trials[number].intermediate_values
