@@ -105,7 +105,7 @@ def test_several_runs_in_one_process(
     files = read_wandb(tmp_path)
     assert len({file.run.run_id for file in files}) == 3
     assert sorted(file.config["seed"] for file in files) == [0, 1, 2]
-    assert all(len(file.rows()) == 6 and file.ended for file in files)
+    assert all(len(file.rows()) == 7 and file.ended for file in files)
     assert "wandb" not in capsys.readouterr().err
 
 

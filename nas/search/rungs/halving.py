@@ -43,7 +43,7 @@ class SuccessiveHalving(Configured):
     def __init__(
         self,
         reduction_factor: int = 2,
-        first: float = 0.25,
+        first: float = 0.125,
         pause: bool = True,
         bold: float = 0.05,
         hopeless: float | None = 0.05,
