@@ -1,17 +1,15 @@
-"""Learning curves that were recorded once, raced again under any settings of the rungs."""
+"""What was recorded once, raced again under any settings of the rungs, on a clock of full trainings."""
 
 from __future__ import annotations
 
-import copy
 import heapq
-import random
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from optuna.trial import TrialState
 
-from nas.search.census import KEY
+from nas.bench.entrants import Entrant, Entrants
 from nas.search.objectives import Objective
 from nas.search.rungs import reports
 from nas.search.rungs.halving import SuccessiveHalving
@@ -19,52 +17,34 @@ from nas.search.rungs.race import Race
 from nas.train.rung import PAUSE, STOP
 
 LOSS = (Objective("val/loss", "minimize"),)
+_Queue = list[tuple[float, int, Entrant]]
 
 
-@dataclass
-class _Racer:
-    """A trial that replays a curve: what `Race` reads and writes of Optuna's trial, in memory.
+class Finish(NamedTuple):
+    """A trial that was trained to its end.
 
-    As in Optuna's storages, one that has changed is another object in ``trials``.
+    Attributes:
+        at: full trainings spent by then.
+        value: the final one.
+        rank: of its candidate among all, 1 the best.
     """
 
-    number: int
-    curve: dict[float, float]
-    trials: list[_Racer] = field(repr=False, compare=False)
-    state: TrialState = TrialState.RUNNING
-    user_attrs: dict[str, Any] = field(default_factory=dict)
-    intermediate_values: dict[int, float] = field(default_factory=dict)
-    values: list[float] | None = None
-    place: int = 0
-
-    def report(self, value: float, step: int) -> None:
-        self.intermediate_values[step] = value
-        self._change()
-
-    def set_user_attr(self, key: str, value: Any) -> None:
-        self.user_attrs[key] = value
-        self._change()
-
-    def end(self, state: TrialState, value: float | None = None) -> None:
-        self.state, self.values = state, None if value is None else [value]
-        self.user_attrs[KEY] = str(self.number)
-        self._change()
-
-    def _change(self) -> None:
-        self.trials[self.number] = copy.copy(self)
+    at: float
+    value: float
+    rank: int
 
 
 class Replay:
-    """Trains the recorded candidates in a random order with so many workers, on a clock of full trainings.
+    """Trains recorded candidates with so many workers, on a clock of full trainings.
 
     A paused trial costs nothing to continue, and the workers are never idle.
 
     Args:
-        curves: share of the budget to value, of every candidate; the last share is 1.
+        entrants: who takes part.
         rungs: the settings; None trains every trial to the end.
         evaluate_at: the shares at which trials are looked at.
         workers: how many train at once.
-        seed: of the order.
+        seed: of the race.
 
     Attributes:
         work: full trainings that were spent.
@@ -72,57 +52,71 @@ class Replay:
 
     def __init__(
         self,
-        curves: Sequence[dict[float, float]],
+        entrants: Entrants,
         rungs: SuccessiveHalving | None,
         evaluate_at: Sequence[float],
         workers: int,
         seed: int,
     ) -> None:
-        stream = random.Random(seed)
-        self._waiting = stream.sample(list(curves), len(curves))
-        self._race: Any = Race(rungs, evaluate_at, LOSS, seed) if rungs else None
+        self._entrants = entrants
+        self._race = Race(rungs, evaluate_at, LOSS, seed) if rungs else None
         self._shares, self._workers = sorted(evaluate_at), workers
-        self._trials: list[_Racer] = []
+        self._begun: list[Entrant] = []
         self.work = 0.0
 
-    def finished(self) -> Iterator[tuple[float, float]]:
-        """Yield (full trainings spent by then, final value) of every trial that is trained to its end."""
-        queue: list[tuple[float, int, _Racer]] = []
+    def finished(self, until: float = math.inf) -> Iterator[Finish]:
+        """Yield every trial that is trained to its end.
+
+        Args:
+            until: no more than so many full trainings are spent by then.
+        """
+        queue: _Queue = []
         for worker in range(self._workers):
             self._give(queue, 0.0, worker)
         while queue:
-            now, worker, trial = heapq.heappop(queue)
-            share = self._shares[trial.place]
-            trial.place += 1
-            value = trial.curve[share]
+            now, worker, entrant = heapq.heappop(queue)
+            if now * self._workers > until:
+                return
+            share = self._shares[entrant.place]
+            entrant.place += 1
+            value = entrant.candidate.curve[share]
             if share >= 1:
-                trial.end(TrialState.COMPLETE, value)
-                yield now * self._workers, value
+                self._entrants.end(entrant, TrialState.COMPLETE, value)
+                yield Finish(now * self._workers, value, entrant.candidate.rank)
                 self._give(queue, now, worker)
                 continue
-            answer = self._race.report(self._trials, trial, share, (value,)) if self._race else None
+            answer = None
+            if self._race:
+                answer = self._race.report(self._entrants.trials(), entrant.trial, share, (value,))
             if answer == STOP:
-                trial.end(TrialState.PRUNED)
+                self._entrants.end(entrant, TrialState.PRUNED)
             if answer in (STOP, PAUSE):
                 self._give(queue, now, worker)
             else:
-                self._train(queue, now, worker, trial)
+                self._train(queue, now, worker, entrant)
 
-    def _give(self, queue: list[tuple[float, int, _Racer]], now: float, worker: int) -> None:
+    def _give(self, queue: _Queue, now: float, worker: int) -> None:
         """Give a worker its next trial, if there is one."""
-        for trial, level in self._race.promoted(self._trials) if self._race else ():
-            if self._race.hopeless(trial) is not None:
-                trial.end(TrialState.PRUNED)
+        entrant = self._continued()
+        if entrant is None:
+            entrant = self._entrants.enter()
+            if entrant is None:
+                return
+            self._begun.append(entrant)
+        self._train(queue, now, worker, entrant)
+
+    def _continued(self) -> Entrant | None:
+        """Return the paused one that goes on, if one may; those without hope end."""
+        for trial, level in self._race.promoted(self._entrants.trials()) if self._race else ():
+            entrant = self._begun[trial.number]
+            if self._race and self._race.hopeless(trial) is not None:
+                self._entrants.end(entrant, TrialState.PRUNED)
                 continue
-            reports.decide(trial, trial, level, reports.CONTINUED)
-            return self._train(queue, now, worker, trial)
-        if self._waiting:
-            trial = _Racer(len(self._trials), self._waiting.pop(), self._trials)
-            self._trials.append(trial)
-            self._train(queue, now, worker, trial)
+            reports.decide(entrant.trial, trial, level, reports.CONTINUED)
+            return entrant
         return None
 
-    def _train(self, queue: list[tuple[float, int, _Racer]], now: float, worker: int, trial: _Racer) -> None:
-        begun = self._shares[trial.place - 1] if trial.place else 0.0
-        self.work += self._shares[trial.place] - begun
-        heapq.heappush(queue, (now + self._shares[trial.place] - begun, worker, trial))
+    def _train(self, queue: _Queue, now: float, worker: int, entrant: Entrant) -> None:
+        begun = self._shares[entrant.place - 1] if entrant.place else 0.0
+        self.work += self._shares[entrant.place] - begun
+        heapq.heappush(queue, (now + self._shares[entrant.place] - begun, worker, entrant))

@@ -1,42 +1,44 @@
-"""The bench ``rungs``: what the settings of rungs find for the same work, on recorded learning curves."""
+"""The bench ``rungs``: what the settings of rungs find for the same work, on what was recorded once."""
 
 from __future__ import annotations
 
-import importlib.resources
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.resources.abc import Traversable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from nas.bench.base import Bench
-from nas.bench.replay import Replay
+from nas.bench.curves import Recording, agreement, recordings
+from nas.bench.drawn import Drawn
+from nas.bench.entrants import Entrants
+from nas.bench.lists import Lists
+from nas.bench.proposed import Proposed
+from nas.bench.replay import Finish, Replay
+from nas.bench.rung_tables import rung_tables
+from nas.bench.searchers import SAMPLERS, missing
+from nas.bench.trained import packaged
 from nas.errors import InputError, check_positive, not_allowed
 from nas.progress import Say
-from nas.search.correlation import spearman
 from nas.search.rungs.halving import SuccessiveHalving
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-Curves = list[dict[float, float]]
 _Ranks = npt.NDArray[np.float64]
-FILES = ("curves.json", "curves_late.json")
-"""As `nas-search` recorded them: text, and recall, which comes late and where early ranks mislead."""
+_Settings = dict[str, dict[str, Any]]
 ALWAYS: dict[str, Any] = {"bold": 0.0, "hopeless": None}
 
 
 class RungBench(Bench):
-    """Replays recorded curves in many orders under several settings of the rungs.
+    """Replays what was recorded, under several settings of the rungs: curves in many orders, and searches.
 
     Work is told in full trainings. What is found is told as the rank of the best finished trial among
     all candidates, 1 being the best there is; where none is finished, the worst rank counts. Where all
-    candidates were raced it is told too: what a setting has paused or ended for good is missed by then.
+    candidates of a recording were raced it is told too: what a setting has paused or ended for good is
+    missed by then. A search sees one run of each list in a table, drawn anew for every search; the ranks
+    are those of the mean over all runs. A setting is left out where what it looks at was not recorded.
 
     Args:
         settings: name to ``evaluate_at`` and arguments of `SuccessiveHalving`; nobody is bold and nothing
@@ -46,42 +48,80 @@ class RungBench(Bench):
         budgets: after so many full trainings the best is looked at.
         workers: how many train at once.
         orders: random orders of the candidates.
+        tables: names of tables in ``sweeps/tables`` that samplers search; null: all.
+        samplers: names in `nas.bench.searchers.SAMPLERS`; null: auto and random.
+        searches: of each sampler under each setting, with other seeds.
 
     Raises:
-        InputError: a number is not positive, there is no such yardstick, or the file cannot be read.
+        InputError: a number is not positive, a name is not allowed, a file cannot be read, or it lacks
+            what the yardstick looks at.
     """
 
     name: ClassVar[str] = "rungs"
 
     def __init__(
         self,
-        settings: dict[str, dict[str, Any]],
+        settings: _Settings,
         yardstick: str,
         curves: str | None = None,
         budgets: list[int] | None = None,
         workers: int = 2,
         orders: int = 50,
+        tables: list[str] | None = None,
+        samplers: list[str] | None = None,
+        searches: int = 40,
     ) -> None:
-        check_positive(workers=workers, orders=orders)
+        check_positive(workers=workers, orders=orders, searches=searches)
+        known = packaged()
+        chosen = list(known) if tables is None else tables
+        self.samplers = ["auto", "random"] if samplers is None else samplers
+        wrong = [not_allowed("bench.tables", name, list(known)) for name in chosen if name not in known]
+        wrong += [
+            not_allowed("bench.samplers", name, list(SAMPLERS))
+            for name in self.samplers
+            if name not in SAMPLERS
+        ]
         if yardstick not in settings:
-            raise InputError(not_allowed("bench.yardstick", yardstick, list(settings)))
+            wrong.append(not_allowed("bench.yardstick", yardstick, list(settings)))
+        if wrong:
+            raise InputError(*wrong)
         self.settings, self.yardstick = dict(settings), yardstick
         self.budgets = [3, 6, 9, 12] if budgets is None else budgets
-        self.recordings, self.workers, self.orders = _recordings(curves), workers, orders
+        self.recordings, self.workers, self.orders = recordings(curves), workers, orders
+        self.lists, self.searches = {name: Lists(known[name]) for name in chosen}, searches
+        for recording in self.recordings:
+            if yardstick not in self._fitting(recording.curves[0]):
+                at, known_at = settings[yardstick]["evaluate_at"], list(recording.curves[0])
+                raise InputError(f"bench.yardstick={yardstick!r} looks at {at}, bench.curves has {known_at}")
 
     def measure(self, seed: int, report: Say) -> dict[str, Any]:
-        """Replay every setting on every recording; see `Bench`."""
-        return {"recordings": [self._replayed(recording, seed, report) for recording in self.recordings]}
+        """Replay every setting on every recording and, with every sampler, on every table; see `Bench`."""
+        return {
+            "recordings": [self._replayed(recording, seed, report) for recording in self.recordings],
+            "tables": [self._searched(name, lists, seed, report) for name, lists in self.lists.items()],
+        }
 
     def tables(self, results: dict[str, Any]) -> list[Table | str]:
-        """Return a line for each setting on each recording; see `Bench`."""
-        return [part for recording in results["recordings"] for part in self._told(recording)]
+        """Return a line for each setting, on each recording and for each sampler; see `Bench`."""
+        return rung_tables(results, self.budgets, self.yardstick)
+
+    def _fitting(self, shares: Iterable[float]) -> _Settings:
+        """Return the settings that look at nothing but these shares of the budget."""
+        known = set(shares)
+        return {name: told for name, told in self.settings.items() if known.issuperset(told["evaluate_at"])}
 
     def _replayed(self, recording: Recording, seed: int, report: Say) -> dict[str, Any]:
-        ranks, work = {}, {}
-        for name, told in self.settings.items():
+        """Race the candidates of a recording under every setting."""
+        curves, ranks, work = recording.curves, {}, {}
+        limits = [*self.budgets, math.inf]
+        for name, told in self._fitting(curves[0]).items():
             report(f"{recording.question}; rungs: {name}")
-            ranks[name], work[name] = self._raced(recording.curves, told, seed)
+            raced = [
+                self._raced(Drawn(curves, order), told, order, limits, len(curves))
+                for order in range(seed, seed + self.orders)
+            ]
+            ranks[name] = np.array([found for found, _ in raced], float)
+            work[name] = float(np.mean([spent for _, spent in raced]))
         rows = [
             {
                 "name": name,
@@ -91,46 +131,42 @@ class RungBench(Bench):
             }
             for name, own in ranks.items()
         ]
-        agreement = _agreement(recording.curves)
-        count = len(recording.curves)
-        return {"question": recording.question, "candidates": count, "rows": rows, "agreement": agreement}
+        told_of = {"question": recording.question, "candidates": len(curves)}
+        return {**told_of, "rows": rows, "agreement": agreement(curves)}
 
-    def _told(self, results: dict[str, Any]) -> list[Table | str]:
-        shares = ", ".join(f"{share:g}: {value:.2f}" for share, value in results["agreement"].items())
-        rows = results["rows"]
-        ranked = self._table(
-            f"rank of the best of {results['candidates']} candidates, with its standard error"
-        )
-        beside = self._table(f"the same minus that of {self.yardstick!r} in the same order")
-        for row in rows:
-            ranked.add_row(row["name"], *_cells(row, ""), f"{row['work']:.1f}")
-            beside.add_row(row["name"], *_cells(row["beside"], "+"), "")
-        said = f"Rank correlation of the loss after a share of the budget with the last one: {shares}."
-        return [results["question"], ranked, beside, said]
+    def _searched(self, table: str, lists: Lists, seed: int, report: Say) -> dict[str, Any]:
+        """Search a table with every sampler under every setting."""
+        searches: list[dict[str, Any]] = []
+        for sampler in self.samplers:
+            absent = missing(sampler, lists.landscape)
+            if absent:
+                searches.append({"sampler": sampler, "absent": absent})
+                continue
+            rows = []
+            for name, told in self._fitting(lists.shares).items():
+                report(f"{table}; {sampler}; rungs: {name}")
+                seeds = range(seed, seed + self.searches)
+                ranks = [self._search(sampler, lists, told, each) for each in seeds]
+                rows.append({"name": name, **_summary(np.array(ranks, float))})
+            searches.append({"sampler": sampler, "rows": rows})
+        told_of = {"table": table, "candidates": lists.count, "agreement": agreement(lists.curves())}
+        return {**told_of, "searches": searches}
 
-    def _table(self, title: str) -> Table:
-        from rich.table import Table
+    def _search(self, sampler: str, lists: Lists, told: dict[str, Any], seed: int) -> list[int]:
+        """Return the ranks that a search has found after each budget."""
+        made = SAMPLERS[sampler](lists.landscape, seed)
+        entrants = Proposed(made, lists.landscape, lists.candidates(seed))
+        return self._raced(entrants, told, seed, self.budgets, lists.count)[0]
 
-        table = Table(title=title, title_justify="left")
-        table.add_column("rungs")
-        for budget in (*self.budgets, "all"):
-            table.add_column(f"after {budget}", justify="right")
-        table.add_column("work for all", justify="right")
-        return table
-
-    def _raced(self, curves: Curves, told: dict[str, Any], seed: int) -> tuple[_Ranks, float]:
-        """Return the ranks [orders, budgets + 1] and the mean work of a setting."""
+    def _raced(
+        self, entrants: Entrants, told: dict[str, Any], seed: int, limits: Sequence[float], worst: int
+    ) -> tuple[list[int], float]:
+        """Return the ranks after each limit, and the work, of a race under a setting."""
         own = {key: value for key, value in told.items() if key != "evaluate_at"}
         rungs = SuccessiveHalving(**{**ALWAYS, **own}) if len(told["evaluate_at"]) > 1 else None
-        ends = sorted(curve[1.0] for curve in curves)
-        ranks, work = [], []
-        limits = [*self.budgets, math.inf]
-        for order in range(seed, seed + self.orders):
-            race = Replay(curves, rungs, told["evaluate_at"], self.workers, order)
-            finished = list(race.finished())
-            ranks.append([_rank(ends, [v for at, v in finished if at <= limit]) for limit in limits])
-            work.append(race.work)
-        return np.array(ranks, float), float(np.mean(work))
+        replay = Replay(entrants, rungs, told["evaluate_at"], self.workers, seed)
+        finished = list(replay.finished(max(limits, default=0)))
+        return [_rank([end for end in finished if end.at <= limit], worst) for limit in limits], replay.work
 
 
 def _summary(ranks: _Ranks) -> dict[str, list[float]]:
@@ -138,43 +174,5 @@ def _summary(ranks: _Ranks) -> dict[str, list[float]]:
     return {"mean": ranks.mean(axis=0).tolist(), "error": error.tolist()}
 
 
-def _cells(told: dict[str, list[float]], sign: str) -> list[str]:
-    digits = 2 if sign else 1
-    pairs = zip(told["mean"], told["error"], strict=True)
-    return [f"{mean:{sign}.{digits}f} ± {error:.{digits}f}" for mean, error in pairs]
-
-
-def _rank(ends: Sequence[float], found: Sequence[float]) -> int:
-    return 1 + ends.index(min(found)) if found else len(ends)
-
-
-def _agreement(curves: Curves) -> dict[float, float]:
-    """Return how the ranks after each share of the budget agree with the last ones (Spearman)."""
-
-    last = [curve[1.0] for curve in curves]
-    return {
-        share: spearman([curve[share] for curve in curves], last).value for share in curves[0] if share < 1
-    }
-
-
-@dataclass(frozen=True)
-class Recording:
-    """Learning curves of many candidates, and in words how they came about."""
-
-    question: str
-    curves: Curves
-
-
-def _recordings(path: str | None) -> list[Recording]:
-    if path is not None:
-        return [_read(path, Path(path).expanduser())]
-    return [_read(name, importlib.resources.files("nas.bench") / name) for name in FILES]
-
-
-def _read(name: str, file: Path | Traversable) -> Recording:
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        curves = [dict(zip(told["shares"], curve, strict=True)) for curve in told["curves"]]
-        return Recording(str(told.get("question", name)), curves)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(f"bench.curves={name!r} cannot be read: {error}") from None
+def _rank(finished: Sequence[Finish], worst: int) -> int:
+    return min(finished, key=lambda end: end.value).rank if finished else worst

@@ -147,27 +147,46 @@ class NePSSearcher(Searcher):
 
 
 Maker = Callable[[Landscape, int], Searcher]
+SamplerMaker = Callable[[Landscape, int], optuna.samplers.BaseSampler]
 
 
-def _optuna(sampler: Callable[..., optuna.samplers.BaseSampler], **settings: Any) -> Maker:
-    def make(landscape: Landscape, seed: int) -> Searcher:
+def _plain(sampler: Callable[..., optuna.samplers.BaseSampler]) -> SamplerMaker:
+    def make(landscape: Landscape, seed: int) -> optuna.samplers.BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return OptunaSearcher(sampler(seed=seed, **settings), landscape.choices)
+            return sampler(seed=seed)
 
     return make
 
 
-def _pool(sampler: Callable[..., ProposingSampler]) -> Maker:
-    """Return a maker of searchers that know which rows a table has, if it is one."""
+def _pool(sampler: Callable[..., ProposingSampler]) -> SamplerMaker:
+    """Return a maker of samplers that know which rows a table has, if it is one."""
 
-    def make(landscape: Landscape, seed: int) -> Searcher:
+    def make(landscape: Landscape, seed: int) -> optuna.samplers.BaseSampler:
         made = sampler(seed=seed)
         if isinstance(landscape, Recorded):
             made.guide(Pool(landscape))
-        return OptunaSearcher(made, landscape.choices)
+        return made
 
     return make
+
+
+SAMPLERS: dict[str, SamplerMaker] = {
+    "auto": _plain(samplers.auto),
+    "auto_pool": _pool(samplers.auto),
+    "random": _pool(samplers.Random),
+    "evolution": _plain(samplers.RegularizedEvolution),
+    "local_search": _plain(samplers.LocalSearch),
+    "tpe": _plain(samplers.TPE),
+    "optuna_tpe": _plain(optuna.samplers.TPESampler),
+    "optuna_gp": _plain(optuna.samplers.GPSampler),
+    "optuna_nsga2": _plain(optuna.samplers.NSGAIISampler),
+}
+"""Those who are Optuna samplers, by name."""
+
+
+def _optuna(make: SamplerMaker) -> Maker:
+    return lambda landscape, seed: OptunaSearcher(make(landscape, seed), landscape.choices)
 
 
 def _syne_tune(name: str) -> Maker:
@@ -184,16 +203,8 @@ def _largest(landscape: Landscape, seed: int) -> Searcher:
 
 
 MAKERS: dict[str, Maker] = {
-    "auto": _optuna(samplers.auto),
-    "auto_pool": _pool(samplers.auto),
-    "random": _pool(samplers.Random),
-    "evolution": _optuna(samplers.RegularizedEvolution),
-    "local_search": _optuna(samplers.LocalSearch),
-    "tpe": _optuna(samplers.TPE),
+    **{name: _optuna(make) for name, make in SAMPLERS.items()},
     "largest_first": _largest,
-    "optuna_tpe": _optuna(optuna.samplers.TPESampler),
-    "optuna_gp": _optuna(optuna.samplers.GPSampler),
-    "optuna_nsga2": _optuna(optuna.samplers.NSGAIISampler),
     "syne_tune_cqr": _syne_tune("CQR"),
     "syne_tune_bore": _syne_tune("BORE"),
     "syne_tune_rea": _syne_tune("REA"),
