@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -23,6 +25,8 @@ Action = Callable[[Composed], int]
 """Does the command's work for one configuration and returns the exit code."""
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+_PATIENCE = 20.0
+"""Seconds that a process gives the main one of several to find the mistake that it has found."""
 _INFORMATION = ("help", "hydra_help", "cfg", "info", "shell_completion")
 
 
@@ -37,6 +41,8 @@ def run_command(kind: Kind, action: Action, arguments: Sequence[str] | None = No
     except InputError as error:
         for mistake in error.mistakes:
             tell(f"error: {mistake}")
+        if not is_main():
+            _let_main_tell()
         return WRONG_INPUT
     except InterruptedRunError as error:
         tell(f"interrupted: {error}")
@@ -55,6 +61,16 @@ def run_command(kind: Kind, action: Action, arguments: Sequence[str] | None = No
     except (NasError, OSError) as error:  # a full disk, a folder without permission
         tell(f"error: {error}")
         return FAILED
+
+
+def _let_main_tell() -> None:
+    """Wait until the main process has found the same mistake, or for some seconds.
+
+    A launcher such as torchrun ends all others as soon as one has left: if that is not the main one, it
+    may not have said yet what is wrong.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        time.sleep(_PATIENCE)
 
 
 def run_process(kind: Kind, action: Action, arguments: Sequence[str] | None = None) -> NoReturn:

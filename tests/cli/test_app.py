@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +82,26 @@ def test_exit_codes(error: BaseException, code: int, told: str, command: Any) ->
 
     outcome = command("train", failing, "task=mqar")
     assert (outcome.code, outcome.out, outcome.err) == (code, "", told)
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_of_several_processes_the_main_one_has_time_to_tell(
+    rank: str, command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in place.items():
+        monkeypatch.setenv(name, value)
+    # as torchrun ends all others once one has left
+    launcher = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
+    began = time.monotonic()
+    if rank != "0":
+        launcher.start()
+    outcome = command("train", train, "task=mqarr")
+    assert outcome.code == WRONG_INPUT
+    assert outcome.err.count("error: ") == (rank == "0")
+    if rank != "0":
+        launcher.join()
+        assert time.monotonic() - began >= 0.5
 
 
 def test_ctrl_c_that_another_error_hides_is_still_ctrl_c(command: Any) -> None:

@@ -20,7 +20,7 @@ from tests.cli.searching import (
     wait_until,
 )
 
-SPACE = {"encoder.hidden_cls": {"slots": 2, "choices": ["conv", "attn", "mlp"]}}  # good ones first: they wait
+SPACE = {"encoder.hidden_cls": {"slots": 2, "choices": ["attn", "conv", "mlp"]}}  # good ones first: they wait
 RUNGS = ("trainer.steps=40", "workers=1", "sampler=grid", "sampler.shuffle=false",
          "n_trials=9", "rungs.bold=0", "rungs.hopeless=null")  # fmt: skip
 
