@@ -18,13 +18,11 @@ class Drawn(Entrants):
     """Every candidate once, in a random order.
 
     Args:
-        curves: share of the budget to value, of every candidate; the last share is 1.
+        candidates: what was recorded of each.
         seed: of the order.
     """
 
-    def __init__(self, curves: Sequence[dict[float, float]], seed: int) -> None:
-        ends = sorted(curve[1.0] for curve in curves)
-        candidates = [Candidate(curve, 1 + ends.index(curve[1.0])) for curve in curves]
+    def __init__(self, candidates: Sequence[Candidate], seed: int) -> None:
         self._waiting = random.Random(seed).sample(candidates, len(candidates))
         self._trials: list[Any] = []
 

@@ -23,6 +23,12 @@ class Candidate:
     rank: int
 
 
+def ranked(curves: Sequence[dict[float, float]]) -> list[Candidate]:
+    """Return the candidates of such curves, each ranked by its last value."""
+    ends = sorted(curve[1.0] for curve in curves)
+    return [Candidate(curve, 1 + ends.index(curve[1.0])) for curve in curves]
+
+
 @dataclass
 class Entrant:
     """A candidate in training.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from nas.errors import InputError
 
@@ -45,6 +46,11 @@ class Landscape(ABC):
     @abstractmethod
     def better(self) -> str:
         """Return whether ``higher`` or ``lower`` scores are the better ones."""
+
+
+def distributions(choices: Mapping[str, Sequence[Any]]) -> dict[str, BaseDistribution]:
+    """Return Optuna's distribution of each parameter, given its values."""
+    return {name: CategoricalDistribution(tuple(values)) for name, values in choices.items()}
 
 
 class NK(Landscape):

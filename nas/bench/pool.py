@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 
-from nas.bench.landscapes import Recorded
+from nas.bench.landscapes import Recorded, distributions
 from nas.search.samplers.encoding import Array, Encoding
 
 _NEAR = 150
@@ -25,9 +25,7 @@ class Pool:
 
     def __init__(self, table: Recorded) -> None:
         self.weights = {}
-        self.distributions: Mapping[str, BaseDistribution] = {
-            name: CategoricalDistribution(tuple(choices)) for name, choices in table.choices.items()
-        }
+        self.distributions: Mapping[str, BaseDistribution] = distributions(table.choices)
         self._chosen = {name for name, choices in table.choices.items() if len(choices) > 1}
         self._params = table.rows
         self._keys = {self._key(row) for row in table.rows}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.bench.entrants import Candidate, Entrant, Entrants
-from nas.bench.landscapes import Recorded
+from nas.bench.landscapes import Recorded, distributions
 from nas.search.census import KEY
 from nas.search.samplers.every_trial import every_trial
 
@@ -31,9 +30,7 @@ class Proposed(Entrants):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._landscape, self._candidates = landscape, candidates
         self._study = optuna.create_study(sampler=sampler, direction="minimize")
-        self._space: dict[str, BaseDistribution] = {
-            name: CategoricalDistribution(tuple(values)) for name, values in landscape.choices.items()
-        }
+        self._space = distributions(landscape.choices)
 
     def enter(self) -> Entrant:
         """Ask the sampler; see `Entrants`."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nas.bench.base import Bench
 from nas.bench.curves import Recording, agreement, recordings
 from nas.bench.drawn import Drawn
-from nas.bench.entrants import Entrants
+from nas.bench.entrants import Entrants, ranked
 from nas.bench.lists import Lists
 from nas.bench.proposed import Proposed
 from nas.bench.replay import Finish, Replay
@@ -112,12 +112,12 @@ class RungBench(Bench):
 
     def _replayed(self, recording: Recording, seed: int, report: Say) -> dict[str, Any]:
         """Race the candidates of a recording under every setting."""
-        curves, ranks, work = recording.curves, {}, {}
+        curves, candidates, ranks, work = recording.curves, ranked(recording.curves), {}, {}
         limits = [*self.budgets, math.inf]
         for name, told in self._fitting(curves[0]).items():
             report(f"{recording.question}; rungs: {name}")
             raced = [
-                self._raced(Drawn(curves, order), told, order, limits, len(curves))
+                self._raced(Drawn(candidates, order), told, order, limits, len(candidates))
                 for order in range(seed, seed + self.orders)
             ]
             ranks[name] = np.array([found for found, _ in raced], float)

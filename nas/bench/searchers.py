@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import optuna
 
-from nas.bench.landscapes import Landscape, Params, Recorded
+from nas.bench.landscapes import Landscape, Params, Recorded, distributions
 from nas.bench.pool import Pool
 from nas.search import samplers
 from nas.search.samplers.proposing import ProposingSampler
@@ -41,10 +41,7 @@ class OptunaSearcher(Searcher):
     def __init__(self, sampler: optuna.samplers.BaseSampler, choices: Mapping[str, Sequence[Any]]) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._sampler = sampler
-        self._space: dict[str, optuna.distributions.BaseDistribution] = {
-            name: optuna.distributions.CategoricalDistribution(tuple(values))
-            for name, values in choices.items()
-        }
+        self._space = distributions(choices)
         self._study = optuna.create_study(sampler=sampler, direction="maximize")
         self._trial: optuna.Trial | None = None
 
@@ -63,8 +60,8 @@ class OptunaSearcher(Searcher):
         self._study = optuna.create_study(
             study_name=self._study.study_name, sampler=self._sampler, direction="maximize"
         )
-        distributions = {name: self._space[name] for name in params}
-        tried = optuna.trial.create_trial(params=params, distributions=distributions, value=value)
+        asked = {name: self._space[name] for name in params}
+        tried = optuna.trial.create_trial(params=params, distributions=asked, value=value)
         self._study.add_trials([*told, tried])
 
 

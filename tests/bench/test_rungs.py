@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from nas.bench import rungs
 from nas.bench.drawn import Drawn
+from nas.bench.entrants import ranked
 from nas.bench.lists import Lists
 from nas.bench.proposed import Proposed
 from nas.bench.replay import Finish, Replay
@@ -26,7 +27,7 @@ SHARES = [0.25, 0.5, 1.0]
 
 
 def finished(rungs: SuccessiveHalving | None, shares: list[float]) -> list[Finish]:
-    return list(Replay(Drawn(PARALLEL, seed=1), rungs, shares, workers=2, seed=1).finished())
+    return list(Replay(Drawn(ranked(PARALLEL), seed=1), rungs, shares, workers=2, seed=1).finished())
 
 
 def test_to_the_end_every_candidate_costs_one_training() -> None:
@@ -38,7 +39,7 @@ def test_to_the_end_every_candidate_costs_one_training() -> None:
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_with_rungs_the_best_of_all_is_found_for_less(workers: int) -> None:
     halves = SuccessiveHalving(bold=0.0, hopeless=None)
-    replay = Replay(Drawn(PARALLEL, seed=1), halves, SHARES, workers, seed=1)
+    replay = Replay(Drawn(ranked(PARALLEL), seed=1), halves, SHARES, workers, seed=1)
     ends = list(replay.finished())
     assert min(ends, key=lambda end: end.value)[1:] == (2.0, 1)
     # 16 reach the first rung, 8 of them the second, 4 of those the end; luck of the order lets more pass
@@ -78,7 +79,9 @@ def test_who_learns_late_is_missed_where_nobody_is_bold() -> None:
 
     def best(bold: float) -> float:
         rungs = SuccessiveHalving(bold=bold, hopeless=None)
-        return min(end.value for end in Replay(Drawn(late, seed=1), rungs, SHARES, 2, seed=1).finished())
+        return min(
+            end.value for end in Replay(Drawn(ranked(late), seed=1), rungs, SHARES, 2, seed=1).finished()
+        )
 
     assert best(0.0) == 3.0
     assert best(1.0) == 0.0

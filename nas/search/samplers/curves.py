@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.search.samplers.encoding import Array
-from nas.search.samplers.ledger import doubled
+from nas.search.samplers.ledger import ROOM, doubled
 
 END = sys.maxsize
 """The step of a trial that was trained to its end."""
-_FIRST = 64
 _STEPS = 32
 """What a trial with more steps than this has told, as where each epoch is told, is left as it is."""
 
@@ -33,7 +32,7 @@ class Curves:
 
     def __init__(self, objectives: int) -> None:
         self._objectives = objectives
-        self._last = np.full(_FIRST, END)
+        self._last = np.full(ROOM, END)
         self._told: dict[int, Array] = {}
 
     def put(self, number: int, told: Mapping[int, Sequence[float]]) -> None:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from nas.search.samplers.encoding import Array
 
-_FIRST = 64
+ROOM = 64
+"""So many trials there is room for at first."""
 
 
 class Ledger:
@@ -22,9 +23,9 @@ class Ledger:
     """
 
     def __init__(self, width: int, objectives: int) -> None:
-        self._there = np.zeros(_FIRST, bool)
-        self._rows, self._broken = np.zeros((_FIRST, width)), np.zeros(_FIRST)
-        self._values = np.zeros((_FIRST, objectives))
+        self._there = np.zeros(ROOM, bool)
+        self._rows, self._broken = np.zeros((ROOM, width)), np.zeros(ROOM)
+        self._values = np.zeros((ROOM, objectives))
 
     def put(self, number: int, row: Array, values: Sequence[float], broken: float) -> None:
         """Note a trial: its row [N], its objectives [M], and by how much it breaks constraints."""
